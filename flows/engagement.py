@@ -1,0 +1,160 @@
+"""The engagement flow: records in; commands, decisions, segment changes and profiles out.
+
+In:    a source of ``Data`` and control items; ``Assigned`` comes before a lane's first data
+Out:   ``Folded`` to every sink, one item for each lane with a share in a chunk
+State: none of Bytewax's; a lane's state travels with ``Assigned`` and is saved through the settings
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from importlib.metadata import version
+from itertools import count
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.operators import StatefulBatchLogic
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from flows.lane import Lane, Part, Work
+from flows.stop import Stop
+from operators.decode import decode
+from operators.fold import close, fold
+from schemas.batch import Batch
+from schemas.settings import TenantSettings
+from state.control import Assigned, Control, Data, Folded
+from state.lane import LaneState
+
+FOLD_VERSION = 1
+"""Raised with every change after which the same log would give other outputs."""
+
+Source = FixedPartitionedSource[Control | Data, None]
+Sink = FixedPartitionedSink[Folded, None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the flow needs to know beside where records come from and go to."""
+
+    lanes: int
+    save: Callable[[LaneState], None]
+    """Saves a lane's snapshot: ``SnapshotStore.save``."""
+    stop: Stop = field(default_factory=Stop)
+    tenants: Mapping[str, TenantSettings] = field(default_factory=dict)
+    """Settings in force before the first record."""
+    observe: Callable[[Sequence[Batch]], None] = lambda batches: None
+    """Is shown every decoded chunk before it is folded."""
+
+
+def fingerprint(lanes: int, id_key: bytes) -> dict[str, object]:
+    """What a snapshot depends on beside the log: it is restored only under the same."""
+    return {
+        "fold": FOLD_VERSION,
+        "tzdata": version("tzdata"),
+        "phonenumbers": version("phonenumbers"),
+        "id_key": blake2b(b"id_key", digest_size=8, key=id_key[:64]).hexdigest(),
+        "lanes": lanes,
+    }
+
+
+def build(source: Source, sinks: Mapping[str, Sink], settings: Settings) -> Dataflow:
+    """The dataflow; a sink's name is part of its step id."""
+    flow = Dataflow("engagement")
+    records = op.input("records", flow, _GuardedSource(source, settings.stop))
+    shares = op.flat_map("decode", records, _decoding(settings))
+    folded = op.stateful_batch("fold", shares, lambda kept: _LaneLogic(settings))
+    for name, sink in sinks.items():
+        op.output(name, folded, _GuardedSink(sink, settings.stop))
+    return flow
+
+
+def _decoding(settings: Settings) -> Callable[[Control | Data], list[tuple[str, Part | Control]]]:
+    chunks = count()
+
+    def shares(item: Control | Data) -> list[tuple[str, Part | Control]]:
+        if not isinstance(item, Data):
+            return [(str(item.lane), item)]
+        batches = decode(item.chunk, settings.lanes)
+        settings.observe(batches)
+        chunk = next(chunks)
+        return [
+            (str(batch.lane), Part(item.term, chunk, len(batches), batch)) for batch in batches
+        ]
+
+    return settings.stop.guard(shares, list)
+
+
+class _LaneLogic(StatefulBatchLogic[Part | Control, Folded, None]):
+    """Bytewax tells a logic no key: the first item, ``Assigned``, brings what it needs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lane: Lane | None = None
+        self._guarded = settings.stop.guard(self._obey, list)
+
+    def on_batch(self, values: list[Part | Control]) -> tuple[list[Folded], bool]:
+        return [folded for item in values for folded in self._guarded(item)], False
+
+    def _obey(self, item: Part | Control) -> list[Folded]:
+        if isinstance(item, Assigned):
+            settings = self._settings
+            work = Work(fold, close, settings.save)
+            self._lane = Lane(work, item, settings.lanes, settings.tenants)
+            return []
+        if self._lane is None:
+            raise AssertionError(f"an item before its lane was assigned: {type(item).__name__}")
+        return self._lane.obey(item)
+
+    def snapshot(self) -> None:
+        """Nothing: Bytewax's recovery store is not used."""
+
+
+class _GuardedSource(FixedPartitionedSource[Control | Data, None]):
+    """Ends the input when any step has failed."""
+
+    def __init__(self, source: Source, stop: Stop) -> None:
+        self._source = source
+        self._stop = stop
+
+    def list_parts(self) -> list[str]:
+        return self._source.list_parts()
+
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: None
+    ) -> StatefulSourcePartition[Control | Data, None]:
+        part = self._source.build_part(step_id, for_part, resume_state)
+        part.next_batch = self._stop.guard(part.next_batch, _end)  # type: ignore[method-assign]
+        return part
+
+
+class _GuardedSink(FixedPartitionedSink[Folded, None]):
+    """Writes and commits nothing more once any step has failed."""
+
+    def __init__(self, sink: Sink, stop: Stop) -> None:
+        self._sink = sink
+        self._stop = stop
+
+    def list_parts(self) -> list[str]:
+        return self._sink.list_parts()
+
+    def part_fn(self, item_key: str) -> int:
+        return self._sink.part_fn(item_key)
+
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: None
+    ) -> StatefulSinkPartition[Folded, None]:
+        part = self._sink.build_part(step_id, for_part, resume_state)
+        part.write_batch = self._stop.guard(part.write_batch, _nothing)  # type: ignore[method-assign]
+        part.snapshot = self._stop.guard(part.snapshot, _nothing)  # type: ignore[method-assign]
+        return part
+
+
+def _end() -> list[Control | Data]:
+    raise StopIteration
+
+
+def _nothing() -> None:
+    return None

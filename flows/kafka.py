@@ -1,0 +1,170 @@
+"""Reach Kafka as the environment says, and make its topics what the contracts say.
+
+In:    ``Environment``; librdkafka's own messages
+Out:   client properties; ``TopicsReport``; ``EngineError`` where Kafka is not there
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from flows.environment import Environment, EnvironmentMistake
+from schemas.engines import EngineError
+from schemas.topics import TOPICS
+from state.snapshots import StateError
+
+REACH_SECONDS = 10.0
+QUIET_SECONDS = 30.0
+"""How often the same message of a client is repeated in the log."""
+
+_ONLY_FATAL = 2
+_RECORDS = TOPICS["records"]
+
+T = TypeVar("T")
+
+
+def client_properties(environment: Environment) -> dict[str, Any]:
+    """Properties of every client: where Kafka is, and what the deployment adds."""
+    if environment.kafka is None:
+        raise EnvironmentMistake("FLOWSELL_KAFKA: not set; it names the bootstrap servers")
+    return {
+        "log_level": _ONLY_FATAL,  # errors come through error_cb, once
+        "error_cb": quietly(structlog.get_logger("kafka"), time.monotonic),
+        **environment.kafka_properties,
+        "bootstrap.servers": environment.kafka,
+    }
+
+
+def quietly(log: Any, clock: Callable[[], float]) -> Callable[[KafkaError], None]:
+    """Log a client's errors, each kind at most every half minute."""
+    told: dict[str, float] = {}
+
+    def tell(error: KafkaError) -> None:
+        now = clock()
+        if now - told.get(error.name(), -QUIET_SECONDS) >= QUIET_SECONDS:
+            told[error.name()] = now
+            log.warning("kafka", error=error.name(), message=error.str())
+
+    return tell
+
+
+@dataclass
+class TopicsReport:
+    """What ``create`` did, topic by topic."""
+
+    created: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    changed: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
+    """By topic and setting: the value it had, the value it has now."""
+    other_lanes: dict[str, int] = field(default_factory=dict)
+    """Topics that exist with another number of partitions."""
+
+
+class Topics:
+    """The topics of contracts.md on one cluster."""
+
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        self._admin = AdminClient(dict(properties))
+        self._servers = properties["bootstrap.servers"]
+
+    def create(self, lanes: int, replication: int = -1) -> TopicsReport:
+        """Create what is missing, set what differs; a lane count is never changed."""
+        report = TopicsReport()
+        partitions = self._partitions()
+        missing = [topic for topic in TOPICS.values() if topic.name not in partitions]
+        new = [NewTopic(topic.name, lanes, replication, config=topic.config) for topic in missing]
+        for name, future in (self._admin.create_topics(new) if new else {}).items():
+            self._done(name, future)
+            report.created.append(name)
+        there = [topic.name for topic in TOPICS.values() if topic.name in partitions]
+        report.changed = self._configure(there)
+        report.unchanged = [name for name in there if name not in report.changed]
+        report.other_lanes = {n: partitions[n] for n in there if partitions[n] != lanes}
+        return report
+
+    def check(self, lanes: int) -> None:
+        """Raise what keeps a flow from starting on these topics."""
+        partitions = self._partitions()
+        for topic in TOPICS.values():
+            if topic.name not in partitions:
+                raise EngineError(
+                    f"Kafka has no topic {topic.name}; `flowsell topics create` makes it"
+                )
+        if partitions[_RECORDS.name] != lanes:
+            raise StateError(other_lanes(partitions[_RECORDS.name], lanes))
+
+    def _partitions(self) -> dict[str, int]:
+        metadata = self._answered(lambda: self._admin.list_topics(timeout=REACH_SECONDS))
+        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def _configure(self, names: list[str]) -> dict[str, dict[str, tuple[str, str]]]:
+        if not names:
+            return {}
+        wanted = {topic.name: topic.config for topic in TOPICS.values()}
+        asked = self._admin.describe_configs(
+            [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        )
+        changed: dict[str, dict[str, tuple[str, str]]] = {}
+        alter = []
+        for resource, future in asked.items():
+            has = self._answered(future.result)
+            differing = {
+                key: (has[key].value, value)
+                for key, value in wanted[resource.name].items()
+                if has[key].value != value
+            }
+            if differing:
+                changed[resource.name] = differing
+                alter.append(_setting(resource.name, {k: new for k, (_, new) in differing.items()}))
+        for resource, future in (
+            self._admin.incremental_alter_configs(alter) if alter else {}
+        ).items():
+            self._done(resource.name, future)
+        return changed
+
+    def _done(self, name: str, future: Any) -> None:
+        try:
+            future.result(REACH_SECONDS)
+        except KafkaException as failure:
+            raise EngineError(f"Kafka refuses topic {name}: {failure.args[0].str()}") from None
+
+    def _answered(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except KafkaException as failure:
+            raise EngineError(
+                f"Kafka cannot be reached at {self._servers}: {failure.args[0].str()}"
+            ) from None
+
+
+def other_lanes(found: int, lanes: int) -> str:
+    """What to say about a records topic with another number of lanes than was asked for."""
+    return (
+        f"topic {_RECORDS.name} has {found} lanes, FLOWSELL_LANES says {lanes}; "
+        "the number of lanes is fixed for ever when the topic is made"
+    )
+
+
+def _setting(name: str, values: Mapping[str, str]) -> ConfigResource:
+    return ConfigResource(
+        ResourceType.TOPIC,
+        name,
+        incremental_configs=[
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+            for key, value in values.items()
+        ],
+    )

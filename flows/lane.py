@@ -1,0 +1,154 @@
+"""Fold one lane's records in order, and emit only what was not committed before.
+
+In:    per lane key: ``Assigned`` first, then ``Part`` (one lane's share of a decoded chunk) and
+       the other control items, all of one term
+Out:   ``Folded``, one for each part at or past the committed position, and one at end of input
+State: the ``LaneState`` that came with ``Assigned``; it belongs to this step until ``Revoked``
+
+Nothing here reads a clock or a file: folding, closing and saving are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from schemas.batch import (
+    Batch,
+    ClientEvents,
+    IncomingEvents,
+    Outputs,
+    PaymentEvents,
+    SettingsEvent,
+    StatusEvents,
+    VisitEvents,
+)
+from schemas.keys import lane_of
+from schemas.settings import TenantSettings
+from state.control import Assigned, Control, EndOfInput, Folded, Revoked, SnapshotDue
+from state.lane import LaneState
+from state.snapshots import StateError
+
+_DTYPES = {"I1": np.int8, "I4": np.int32, "I8": np.int64, "Objects": np.object_}
+
+
+@dataclass(slots=True)
+class Part:
+    """One lane's share of a decoded chunk; ``parts`` lanes have a share in this ``chunk``."""
+
+    term: int
+    chunk: int
+    parts: int
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a lane does with its state, given from outside so that this step needs no engine."""
+
+    fold: Callable[[LaneState, Batch], Outputs]
+    close: Callable[[LaneState], Outputs]
+    save: Callable[[LaneState], None]
+
+
+def owed(outputs: Outputs, committed: int) -> Outputs:
+    """The outputs without those that were committed before, whose positions are below C."""
+    return replace(
+        outputs,
+        streams={
+            stream: [message for message in messages if message.position >= committed]
+            for stream, messages in outputs.streams.items()
+        },
+        dead_letters=[dead for dead in outputs.dead_letters if dead.position >= committed],
+    )
+
+
+def _empty(events: type[Any]) -> Any:
+    return events(**{f.name: np.empty(0, _DTYPES[str(f.type)]) for f in fields(events)})
+
+
+def settings_batch(
+    lane: int, lanes: int, tenants: Mapping[str, TenantSettings], appended_ms: int
+) -> Batch | None:
+    """The lane's tenants' settings as records ahead of position 0, or None if it has none."""
+    own = sorted(tenant for tenant in tenants if lane_of(tenant, lanes) == lane)
+    if not own:
+        return None
+    return Batch(
+        lane=lane,
+        positions=np.arange(-len(own), 0, dtype=np.int64),
+        appended_ms=np.full(len(own), appended_ms, dtype=np.int64),
+        scopes=[],
+        visits=_empty(VisitEvents),
+        clients=_empty(ClientEvents),
+        statuses=_empty(StatusEvents),
+        incoming=_empty(IncomingEvents),
+        payments=_empty(PaymentEvents),
+        settings=[SettingsEvent(row, tenant, tenants[tenant]) for row, tenant in enumerate(own)],
+    )
+
+
+class Lane:
+    """One lane under one term; a new term replaces it."""
+
+    def __init__(
+        self, work: Work, assigned: Assigned, lanes: int, tenants: Mapping[str, TenantSettings]
+    ) -> None:
+        self._work = work
+        self._lanes = lanes
+        self._tenants = tenants
+        self.term = assigned.term
+        self.state = assigned.state
+        self.committed = assigned.committed
+        self._expected = assigned.digest
+        if self.state.position > self.committed:
+            raise AssertionError(f"lane {self.state.lane}: restored past the committed position")
+
+    def obey(self, item: Part | Control) -> list[Folded]:
+        """Do what the item asks; only parts and the end of input have something to emit."""
+        if item.term != self.term:
+            raise AssertionError(f"lane {self.state.lane}: item of term {item.term}")
+        if isinstance(item, Part):
+            return self._fold(item)
+        if isinstance(item, EndOfInput):
+            self._reached(self.committed)
+            closed = self._work.close(self.state)
+            return [Folded(self.term, closed, -1, self._lanes, closing=True)]
+        if isinstance(item, SnapshotDue | Revoked):
+            self._work.save(self.state)
+        return []
+
+    def _fold(self, part: Part) -> list[Folded]:
+        batch = part.batch
+        first, last = int(batch.positions[0]), int(batch.positions[-1])
+        if last < self.state.position:
+            return []  # another lane's snapshot is older: this share is in ours already
+        across = self._expected is not None and first < self.committed <= last
+        if first < self.state.position or across:
+            raise AssertionError(f"lane {batch.lane}: a chunk across S or C")
+        self._reached(first)
+        if self.state.position == 0:
+            self._apply_settings(int(batch.appended_ms[0]))
+        outputs = self._work.fold(self.state, batch)
+        if last < self.committed:
+            return []
+        return [Folded(self.term, owed(outputs, self.committed), part.chunk, part.parts)]
+
+    def _apply_settings(self, appended_ms: int) -> None:
+        first = settings_batch(self.state.lane, self._lanes, self._tenants, appended_ms)
+        if first is not None:
+            self._work.fold(self.state, first)
+
+    def _reached(self, position: int) -> None:
+        """Compare digests once, when everything before C has been folded again."""
+        if self._expected is None or position < self.committed:
+            return
+        if self.state.digest != self._expected:
+            raise StateError(
+                f"lane {self.state.lane}: folding up to position {self.committed} gave other "
+                "outputs than were committed; the log, the settings or the rules have changed"
+            )
+        self._expected = None

@@ -1,0 +1,102 @@
+"""``flowsell run engagement``: the engagement flow on Kafka, exactly once.
+
+In:    the environment: FLOWSELL_KAFKA, FLOWSELL_STATE, FLOWSELL_INSTANCE, FLOWSELL_ID_KEY, …
+Out:   until SIGTERM or SIGINT: drains, so that commits and snapshots stand at the same positions
+State: Kafka's committed positions, and snapshots under FLOWSELL_STATE
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import click
+import structlog
+from bytewax.testing import run_main
+
+from flows.engagement import Settings, build, fingerprint
+from flows.environment import Environment, EnvironmentMistake, read_environment
+from flows.kafka import Topics, client_properties
+from flows.logging import configure
+from flows.stop import Stop, draining_on_signals
+from sinks.kafka import KafkaCommitter, KafkaSink
+from sources.group import Group, Membership
+from sources.kafka import KafkaSource, Reader
+from state.snapshots import SnapshotStore
+
+GROUP = "flowsell.engagement"
+EPOCH = timedelta(milliseconds=200)
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often lanes are saved, and how long one may be silent before it gets a heartbeat."""
+
+    snapshot_seconds: float = 15.0
+    heartbeat_seconds: float = 60.0
+
+
+def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> None:
+    """Run until ``stop`` asks for a drain; raises what ended the flow before."""
+    state, instance, id_key = _required(environment)
+    log = structlog.get_logger("engagement")
+    properties = client_properties(environment)
+    Topics(properties).check(environment.lanes)
+    marks = fingerprint(environment.lanes, id_key)
+    store = SnapshotStore(state, marks)
+    committer = KafkaCommitter(properties, instance, GROUP, marks)
+    membership = Membership(
+        properties=properties,
+        group=GROUP,
+        instance=instance,
+        fingerprint=marks,
+        snapshot_seconds=cadence.snapshot_seconds,
+        heartbeat_seconds=cadence.heartbeat_seconds,
+    )
+    group = Group(membership, committer, lambda n, c: store.restore(n, id_key, c), store.save)
+    reader = Reader(group, committer)
+    committer.original = reader.original
+    # The transaction that an earlier life left open ends before positions are asked for.
+    committer.open()
+    reader.open()
+    log.info("started", instance=instance, lanes=environment.lanes)
+    try:
+        flow = build(
+            KafkaSource(reader, lambda: stop.draining),
+            {"kafka": KafkaSink(committer)},
+            Settings(environment.lanes, store.save, stop),
+        )
+        run_main(flow, epoch_interval=EPOCH)
+    finally:
+        reader.close()
+        committer.close()
+    stop.check()
+    log.info("drained", instance=instance)
+
+
+def _required(environment: Environment) -> tuple[str, str, bytes]:
+    for name in ("kafka", "state", "instance", "id_key"):
+        if getattr(environment, name) is None:
+            raise EnvironmentMistake(f"FLOWSELL_{name.upper()}: not set; `run` needs it")
+    assert environment.state is not None
+    assert environment.instance is not None
+    assert environment.id_key is not None
+    return environment.state, environment.instance, environment.id_key
+
+
+@click.group("run")
+def command() -> None:
+    """Run a flow until it is told to stop (SIGTERM or SIGINT)."""
+
+
+@command.command("engagement")
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
+def engagement(processes: int) -> None:
+    """Webhooks in; segments and commands out."""
+    if processes > 1:
+        raise click.UsageError("--processes: more than one process comes later; leave it out")
+    environment = read_environment()
+    configure(environment.log)
+    stop = Stop()
+    with draining_on_signals(stop):
+        run_engagement(environment, stop, Cadence())

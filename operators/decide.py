@@ -1,0 +1,182 @@
+"""Turn a due trigger into exactly one final decision, and a command if the gate lets it pass.
+
+In:    a ``Due``: whose, which rule, for which occasion, when
+Out:   a decision and perhaps a command, added to ``Owed``
+State: read only; who calls keeps the occasion
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from operators.encode import Owed, instant_text, segment_text, speaker
+from operators.gate import refusal
+from operators.segments import own_day, recency_days
+from schemas.batch import SERVICES_SEPARATOR
+from schemas.keys import command_id, decision_id
+from schemas.outputs import Command, Decision, Rfm, Visit
+from schemas.segments import SCHEME
+from schemas.settings import Trigger
+from state.lane import LaneState
+from state.tables import NO_DAY
+
+
+@dataclass(slots=True)
+class Due:
+    """A rule's occasion that has come for one customer.
+
+    ``due_ms`` is its due minute, ``made_ms`` the moment that the outputs tell, ``now_ms`` the lane
+    clock at the record ``position`` that brought it about.
+    """
+
+    customer: int
+    trigger: Trigger
+    occasion: str
+    due_ms: int
+    made_ms: int
+    now_ms: int
+    position: int
+    expires_ms: int
+    visit: Visit | None
+    place: int | None
+
+
+def decide(state: LaneState, owed: Owed, due: Due) -> bytes | None:
+    """Owes the decision and, if it is ``sent``, the command; returns the command's bytes."""
+    customers = state.customers
+    tenant = state.tenants.name[customers.tenant[due.customer]]
+    identity = command_id(tenant, due.trigger.id, due.occasion)
+    segment = int(customers.segment[due.customer])
+    reason = refusal(due.trigger, segment, due.now_ms, due.expires_ms)
+    decision = Decision(
+        decision_id=decision_id(identity, "final"),
+        command_id=identity,
+        tenant=tenant,
+        customer_id=customers.id[due.customer].decode(),
+        trigger=due.trigger.id,
+        outcome="refused" if reason else "sent",
+        reason=reason,
+        at=instant_text(due.made_ms),
+        position=due.position,
+    )
+    owed.decision(due.due_ms, decision)
+    if reason:
+        return None
+    return owed.command(due.position, due.due_ms, _command(state, due, identity, segment))
+
+
+def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
+    """Owes the same command again, withdrawn, and the decision that says so."""
+    command = msgspec.json.decode(sent, type=Command)
+    owed.command(position, now_ms, msgspec.structs.replace(command, withdrawn=True))
+    owed.decision(
+        now_ms,
+        Decision(
+            decision_id=decision_id(command.command_id, "withdrawn"),
+            command_id=command.command_id,
+            tenant=command.tenant,
+            customer_id=command.customer_id,
+            trigger=command.trigger,
+            outcome="withdrawn",
+            reason=None,
+            at=instant_text(now_ms),
+            position=position,
+        ),
+    )
+
+
+def _command(state: LaneState, due: Due, identity: str, segment: int) -> Command:
+    customers, row = state.customers, due.customer
+    tenant = int(customers.tenant[row])
+    settings = state.tenants.settings[tenant]
+    client = speaker(state, row)
+    template, params = settings.message_for(due.trigger, segment)
+    branch = state.places.branch[due.place] if due.place is not None else None
+    locale = state.clients.locale[client] if client >= 0 else None
+    return Command(
+        command_id=identity,
+        tenant=state.tenants.name[tenant],
+        customer_id=customers.id[row].decode(),
+        phone=f"+{customers.phone[row]}",
+        aliases={},
+        name=state.clients.name[client] if client >= 0 else None,
+        trigger=due.trigger.id,
+        kind=due.trigger.kind,  # type: ignore[arg-type]  # settings admit only known kinds
+        category=due.trigger.category,  # type: ignore[arg-type]  # likewise
+        channels=list(due.trigger.channels),
+        template=template,
+        params=params,
+        locale=due.trigger.locale or locale or settings.locale,
+        timezone=settings.zone_of(branch) if branch else settings.timezone,
+        branch=branch or None,
+        visit=due.visit,
+        segment=segment_text(segment),
+        rfm=_rfm(state, row, due.due_ms),
+        scheme=SCHEME,
+        thresholds_version=settings.version,
+        due_at=instant_text(due.due_ms),
+        expires_at=instant_text(due.expires_ms),
+        created_at=instant_text(due.made_ms),
+        occasion=due.occasion,
+        withdrawn=False,
+    )
+
+
+def _rfm(state: LaneState, row: int, at_ms: int) -> Rfm:
+    customers = state.customers
+    one = np.array([row], np.int32)
+    day = own_day(state, one, np.array([at_ms]))
+    came = customers.last_day[row] != NO_DAY
+    return Rfm(
+        recency_days=int(recency_days(customers.last_day[one], day)[0]) if came else None,
+        frequency=int(customers.frequency[row]),
+        monetary_minor=int(customers.monetary[row]),
+        currency=state.tenants.settings[customers.tenant[row]].currency,
+    )
+
+
+def visit_text(state: LaneState, visits: list[int], place: int) -> Visit:
+    """The booking as a command tells it; visits in order of their start."""
+    table = state.visits
+    first = visits[0]
+    start = int(table.start_ms[first])
+    zone = state.places.zone[np.array([place])]
+    local = int(state.zones.to_local(zone, np.array([start]))[0])
+    services: list[str] = []
+    staff: list[str] = []
+    for row in visits:
+        if table.services[row] >= 0:
+            services += state.words.text[table.services[row]].split(SERVICES_SEPARATOR)
+        if table.staff[row] >= 0:
+            name = state.words.text[table.staff[row]]
+            if name not in staff:
+                staff.append(name)
+    return Visit(
+        ids=[visit_id(state, row) for row in visits],
+        starts_at=instant_text(start),
+        local_start=instant_text(local).removesuffix("Z"),
+        services=services,
+        staff=staff,
+    )
+
+
+def visit_id(state: LaneState, row: int) -> str:
+    """The provider's id as text."""
+    text: str | None = state.visits.id_text[row]
+    return text if text is not None else str(state.visits.id[row])
+
+
+def visit_occasion(state: LaneState, row: int) -> str:
+    """``visit:<provider>:<branch>:<id>@<start minute>``."""
+    scope = state.visits.scope[row]
+    provider, branch = state.scopes.provider[scope], state.scopes.branch[scope]
+    start = minute_text(int(state.visits.start_ms[row]))
+    return f"visit:{provider}:{branch}:{visit_id(state, row)}@{start}"
+
+
+def minute_text(ms: int) -> str:
+    """``2026-11-20T07:00Z``."""
+    return instant_text(ms - ms % 60_000)[:16] + "Z"

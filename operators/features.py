@@ -1,0 +1,123 @@
+"""Compute recency, frequency and monetary value of customers from their visits.
+
+In:    rows of customers, and the day and instant as of which to look
+Out:   ``Features``, one line per customer given
+State: read only
+Source: R whole local days since the last attended visit; F distinct visit days inside the window;
+        M the sum of their visits' amounts in the tenant's currency
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
+from state.index import Rows
+from state.lane import LaneState
+from state.tables import NO_DAY
+
+
+@dataclass(slots=True)
+class History:
+    """All visits of some customers: ``owner`` indexes the customers asked for."""
+
+    owner: Rows
+    visit: Rows
+
+
+@dataclass(slots=True)
+class Features:
+    """n lines; ``last_day`` NO_DAY and ``last_visit_ms`` NONE for who never came.
+
+    ``leaves_day`` is the first day on which a visit inside the window has left it.
+    """
+
+    last_day: I4
+    last_visit_ms: I8
+    frequency: I4
+    monetary: I8
+    leaves_day: I8
+    next_booking_ms: I8
+
+
+def history_of(state: LaneState, customers: Rows) -> History:
+    """Follows the chains customer → clients → visits for all customers at once."""
+    clients, visits = state.clients, state.visits
+    owners = np.arange(len(customers), dtype=np.int32)
+    owner, client = _walk(state.customers.first_client[customers], clients.next_client, owners)
+    owner, visit = _walk(clients.first_visit[client], visits.next_visit, owner)
+    return History(owner, visit)
+
+
+def _walk(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
+    found_owners, found = [], []
+    while True:
+        there = heads >= 0
+        if not there.all():
+            heads, owners = heads[there], owners[there]
+        if not len(heads):
+            break
+        found.append(heads)
+        found_owners.append(owners)
+        heads = following[heads]
+    if not found:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32)
+    return np.concatenate(found_owners), np.concatenate(found)
+
+
+def compute_features(
+    state: LaneState, customers: Rows, history: History, today: I4, now_ms: I8
+) -> Features:
+    """Features of customers as of their local day ``today`` and instant ``now_ms``.
+
+    A visit is inside the window while ``today - day < window``; a future day is inside.
+    """
+    count = len(customers)
+    visits = state.visits
+    attended = visits.status[history.visit] == ATTENDED
+    owner, visit = history.owner[attended], history.visit[attended]
+    day = visits.day[visit]
+    last_day, last_ms = _gone(state, customers)
+    np.maximum.at(last_day, owner, day)
+    np.maximum.at(last_ms, owner, visits.start_ms[visit])
+    window = state.tenants.window[state.customers.tenant[customers]].astype(np.int64)
+    inside = today[owner] - day.astype(np.int64) < window[owner]
+    owner, visit, day = owner[inside], visit[inside], day[inside]
+    monetary = np.zeros(count, np.int64)
+    np.add.at(monetary, owner, np.where(visits.foreign[visit], 0, visits.amount[visit]))
+    leaves = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(leaves, owner, day + window[owner])
+    booked = visits.status[history.visit] <= CONFIRMED
+    booked &= visits.start_ms[history.visit] > now_ms[history.owner]
+    next_ms = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(next_ms, history.owner[booked], visits.start_ms[history.visit[booked]])
+    return Features(
+        last_day=last_day,
+        last_visit_ms=last_ms,
+        frequency=_distinct_days(owner, day, count),
+        monetary=monetary,
+        leaves_day=leaves,
+        next_booking_ms=np.where(next_ms == np.iinfo(np.int64).max, NONE, next_ms),
+    )
+
+
+def _distinct_days(owner: Rows, day: I4, count: int) -> I4:
+    pairs = np.sort((owner.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31)))
+    fresh = np.ones(len(pairs), np.bool_)
+    fresh[1:] = pairs[1:] != pairs[:-1]
+    return np.bincount(pairs[fresh] >> 32, minlength=count).astype(np.int32)
+
+
+def _gone(state: LaneState, customers: Rows) -> tuple[I4, I8]:
+    """Last day and instant of visits that have left the lane, over each customer's clients."""
+    last_day = np.full(len(customers), NO_DAY, np.int32)
+    last_ms = np.full(len(customers), NONE)
+    owners = np.arange(len(customers), dtype=np.int32)
+    owner, client = _walk(
+        state.customers.first_client[customers], state.clients.next_client, owners
+    )
+    np.maximum.at(last_day, owner, state.clients.gone_day[client])
+    np.maximum.at(last_ms, owner, state.clients.gone_ms[client])
+    return last_day, last_ms

@@ -1,0 +1,222 @@
+"""Fold one lane's batch: ``(state, records) → (state, outputs)``, in rounds.
+
+In:    ``Batch`` of one lane, in log order
+Out:   ``Outputs``, equal for every way of cutting the same log into batches
+State: all of ``LaneState``
+
+In each round every unit of customers takes its next event: whatever is due before its next
+record's clock, else that record. Only a settings record cuts a batch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from operators import reminders
+from operators.columns import visit_columns
+from operators.encode import Owed, Standing, digest_of, owe_profiles, standing_of
+from operators.features import compute_features, history_of
+from operators.identify import Named, identify, scope_rows
+from operators.prune import prune
+from operators.reminders import Moment
+from operators.score import score
+from operators.segments import segment_codes
+from operators.settle import apply_settings
+from operators.visits import VisitColumns, apply_round
+from schemas.batch import I8, Batch, ClientEvents, Outputs
+from schemas.part import part_of
+from state.index import Rows
+from state.lane import LaneState
+from state.tables import NEVER
+from state.zones import DAY_MS
+
+_CAUSES = np.array(["correction", "visit", "merge"], np.object_)
+_CLEAN_EVERY_MS = 7 * DAY_MS
+_MASK = (1 << 64) - 1
+
+
+@dataclass(slots=True)
+class _Work:
+    """A part of a batch without settings inside: its clocks, positions and events."""
+
+    clock_ms: I8
+    positions: I8
+    named: Named
+    visits: VisitColumns
+    cards: ClientEvents
+    counts: Counter[tuple[str, ...]]
+
+
+def fold(state: LaneState, batch: Batch) -> Outputs:
+    """Folds the batch into the state and returns what it owes."""
+    owed = Owed()
+    if len(batch.positions):
+        scopes = scope_rows(state, batch)
+        clock = np.maximum.accumulate(np.maximum(batch.appended_ms, state.clock_ms))
+        _clean(state)
+        start = 0
+        for event in batch.settings:
+            _fold_part(state, owed, batch, scopes, clock, start, event.record + 1)
+            apply_settings(
+                state, owed, event, int(clock[event.record]), int(batch.positions[event.record])
+            )
+            start = event.record + 1
+        _fold_part(state, owed, batch, scopes, clock, start, len(clock))
+        state.clock_ms = int(clock[-1])
+        state.position = int(batch.positions[-1]) + 1
+    streams = owed.streams()
+    state.digest = (state.digest + digest_of(streams)) & _MASK
+    return Outputs(
+        lane=state.lane,
+        next_position=state.position,
+        clock_ms=state.clock_ms,
+        digest=state.digest,
+        streams=streams,
+        dead_letters=batch.dead_letters,
+        counts=batch.counts,
+    )
+
+
+def close(state: LaneState) -> Outputs:
+    """Every known customer's profile as of the lane's clock; the state stays as it is."""
+    owed = Owed()
+    rows = np.flatnonzero(state.customers.known).astype(np.int32)
+    tenants = state.customers.tenant[rows]
+    now = np.full(len(rows), state.clock_ms)
+    today = state.tenant_day(tenants, now)
+    features = compute_features(state, rows, history_of(state, rows), today, now)
+    standing = Standing(
+        customer=rows,
+        segment=segment_codes(state, tenants, features, today),
+        last_day=features.last_day,
+        last_visit_ms=features.last_visit_ms,
+        next_booking_ms=features.next_booking_ms,
+        frequency=features.frequency,
+        monetary=features.monetary,
+        today=today,
+        as_of_ms=now,
+    )
+    owe_profiles(state, owed, standing, np.full(len(rows), state.position), now)
+    return Outputs(
+        lane=state.lane,
+        next_position=state.position,
+        clock_ms=state.clock_ms,
+        digest=state.digest,
+        streams=owed.streams(),
+        dead_letters=[],
+        counts=Counter(),
+    )
+
+
+def _clean(state: LaneState) -> None:
+    """Once a lane-week, what no record can reach any more is freed; no output depends on it."""
+    # As of what has been folded: what is due before the next record still needs its visits.
+    if state.clock_ms - state.cleaned_ms >= _CLEAN_EVERY_MS:
+        prune(state, state.clock_ms)
+        state.cleaned_ms = state.clock_ms
+
+
+def _fold_part(
+    state: LaneState, owed: Owed, batch: Batch, scopes: Rows, clock: I8, start: int, end: int
+) -> None:
+    if start == end:
+        return
+    part = part_of(batch, start, end)
+    visits = visit_columns(state, part.visits, scopes, clock)
+    work = _Work(
+        clock_ms=clock,
+        positions=batch.positions,
+        named=identify(state, part, scopes),
+        visits=visits,
+        cards=part.clients,
+        counts=batch.counts,
+    )
+    _rounds(state, owed, work, start, end)
+
+
+def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> None:
+    """Takes every unit's events in their order, one per unit and round."""
+    table, named = state.customers, work.named
+    last_clock = int(work.clock_ms[end - 1])
+    order = _by_unit(named)
+    unit = named.unit[order]
+    first = np.ones(len(unit), np.bool_)
+    first[1:] = unit[1:] != unit[:-1]
+    heads = np.flatnonzero(first)
+    ends = np.append(heads[1:], len(order))
+    customers = _claim(state, named, order, np.repeat(np.arange(len(heads)), ends - heads))
+    agenda = state.due.until(last_clock)
+    while True:
+        limit = np.full(len(heads) + 1, last_clock)  # the last one: customers of no unit
+        waiting = heads < ends
+        limit[:-1][waiting] = work.clock_ms[named.record[order[heads[waiting]]]]
+        while len(agenda):
+            ready = agenda[table.due[agenda] <= limit[table.slot[agenda]]]
+            if not len(ready):
+                break
+            _fire(state, owed, work, ready, start, end)
+            agenda = agenda[table.due[agenda] <= last_clock]
+        if not waiting.any():
+            break
+        lines = order[heads[waiting]]
+        touched = apply_round(
+            state, named, lines, work.visits, work.cards, work.clock_ms, work.counts
+        )
+        heads[waiting] += 1
+        record = named.record[touched.line]
+        moment = Moment(work.clock_ms[record], work.positions[record])
+        score(state, owed, touched.customer, _CAUSES[touched.cause], moment.now_ms, moment)
+        due = touched.customer[table.due[touched.customer] <= last_clock]
+        agenda = np.union1d(agenda, due)
+    table.slot[customers] = -1
+
+
+def _by_unit(named: Named) -> Rows:
+    order = np.argsort(named.unit, kind="stable").astype(np.int32)
+    return order[named.unit[order] >= 0]
+
+
+def _claim(state: LaneState, named: Named, order: Rows, unit: Rows) -> Rows:
+    """Writes each customer's unit into its slot; returns the customers, to clear them again."""
+    clients = state.clients
+    line = order
+    owners = [named.customer[line], named.fallback[line]]
+    client = named.client[line]
+    owners.append(np.where(client >= 0, clients.customer[client], -1))
+    visit = named.visit[line]
+    old = np.where(visit >= 0, state.visits.client[visit], -1)
+    owners.append(np.where(old >= 0, clients.customer[old], -1))
+    customer = np.concatenate(owners)
+    units = np.concatenate([unit] * len(owners))
+    there = customer >= 0
+    state.customers.slot[customer[there]] = units[there]
+    return customer[there]
+
+
+def _fire(state: LaneState, owed: Owed, work: _Work, ready: Rows, start: int, end: int) -> None:
+    """Fires each customer's earliest due rule: the roll before a reminder before the profile."""
+    table = state.customers
+    due = table.due[ready]
+    record = start + np.searchsorted(work.clock_ms[start:end], due, "left")
+    moment = Moment(work.clock_ms[record], work.positions[record])
+    rolls = table.roll_due[ready] == due
+    reminds = ~rolls & (table.reminder_due[ready] == due)
+    flushes = ~rolls & ~reminds
+    if rolls.any():
+        cause = np.full(int(rolls.sum()), "time", np.object_)
+        now = Moment(moment.now_ms[rolls], moment.position[rolls])
+        score(state, owed, ready[rolls], cause, due[rolls], now)
+    if reminds.any():
+        rows = ready[reminds]
+        now = Moment(moment.now_ms[reminds], moment.position[reminds])
+        reminders.fire(state, owed, rows, history_of(state, rows), due[reminds], now)
+    if flushes.any():
+        rows = ready[flushes]
+        standing = standing_of(state, rows)
+        owe_profiles(state, owed, standing, moment.position[flushes], due[flushes])
+        table.flush_due[rows] = NEVER
+    table.touch(ready)
+    state.due.refresh(ready)

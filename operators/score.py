@@ -1,0 +1,108 @@
+"""Bring customers up to date after their facts, their settings or their day have changed.
+
+In:    distinct customers with the moment and the cause
+Out:   segment changes, reminders and entries that follow; profiles marked for the next flush
+State: features and segment of the customers, their next due instants
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators import entries, reminders
+from operators.encode import Owed, owe_segment_changes
+from operators.features import compute_features, history_of
+from operators.reminders import Moment
+from operators.segments import next_day, own_day, roll_delay_ms, segment_codes
+from schemas.batch import I4, I8
+from state.index import Rows
+from state.lane import LaneState
+from state.tables import NEVER
+
+_MINUTE_MS = 60_000
+_SECOND_MS = 1_000
+
+Causes = NDArray[np.object_]
+
+QUIET_CAUSES = frozenset({"thresholds", "history"})
+"""Causes that re-score without firing ``segment_entered``."""
+
+
+def score(
+    state: LaneState,
+    owed: Owed,
+    customers: Rows,
+    cause: Causes,
+    made_ms: I8,
+    moment: Moment,
+) -> None:
+    """Recomputes these customers as of ``made_ms``; ``moment`` is the record that brought it about.
+
+    ``made_ms`` is the clock of the record or the due instant that came before it.
+    """
+    table = state.customers
+    tenants = table.tenant[customers]
+    today = own_day(state, customers, made_ms)
+    history = history_of(state, customers)
+    features = compute_features(state, customers, history, today, made_ms)
+    before = table.segment[customers]
+    after = segment_codes(state, tenants, features, today)
+    by_time = cause == "time"
+    told = (
+        (after != before)
+        | (features.frequency != table.frequency[customers])
+        | (features.monetary != table.monetary[customers])
+        | ~by_time
+    )
+    table.segment[customers] = after
+    table.scored_day[customers] = today
+    table.last_day[customers] = features.last_day
+    table.last_visit_ms[customers] = features.last_visit_ms
+    table.frequency[customers] = features.frequency
+    table.monetary[customers] = features.monetary
+    table.next_booking_ms[customers] = features.next_booking_ms
+    _set_roll(state, customers, tenants, next_day(state, tenants, features, today))
+    table.position[customers[told]] = moment.position[told]
+    table.as_of_ms[customers[told]] = made_ms[told]
+    flushed = (made_ms // _SECOND_MS + 1) * _SECOND_MS
+    clean = told & (table.flush_due[customers] == NEVER)
+    table.flush_due[customers[clean]] = flushed[clean]
+    reminders.plan(state, owed, customers, history, Moment(made_ms, moment.position))
+    _tell_changes(state, owed, customers, before, cause, by_time, made_ms, moment)
+    table.touch(customers)
+    state.due.refresh(customers)
+
+
+def _set_roll(state: LaneState, customers: Rows, tenants: I4, day: I8) -> None:
+    rolls = np.flatnonzero(day != NEVER)
+    chosen = customers[rolls]
+    zones = state.tenants.zone[tenants[rolls]]
+    midnight = state.zones.midnight(zones, day[rolls].astype(np.int32))
+    state.customers.roll_due[customers] = NEVER
+    state.customers.roll_due[chosen] = midnight + roll_delay_ms(state, chosen)
+
+
+def _tell_changes(
+    state: LaneState,
+    owed: Owed,
+    customers: Rows,
+    before: NDArray[np.int16],
+    cause: Causes,
+    by_time: NDArray[np.bool_],
+    made_ms: I8,
+    moment: Moment,
+) -> None:
+    crossed = np.flatnonzero(state.customers.segment[customers] != before)
+    if not len(crossed):
+        return
+    # What the clock causes is told by its due minute, what a record causes by the record's clock.
+    minute = made_ms - made_ms % _MINUTE_MS
+    told_ms = np.where(by_time, minute, made_ms)[crossed]
+    rows, old = customers[crossed], before[crossed]
+    position = moment.position[crossed]
+    causes = cause[crossed].tolist()
+    owe_segment_changes(state, owed, rows, old, causes, told_ms, position, made_ms[crossed])
+    fires = np.array([why not in QUIET_CAUSES for why in causes], np.bool_)
+    now = Moment(moment.now_ms[crossed][fires], position[fires])
+    entries.enter(state, owed, rows[fires], old[fires], told_ms[fires], now)

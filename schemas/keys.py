@@ -1,0 +1,89 @@
+"""Ids and hashes that must be the same in every process, for ever.
+
+Source: Kafka's murmur2 partitioner; xxHash (XXH3) for 64-bit keys; keyed BLAKE2b for customer ids
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+DEFAULT_LANES = 16
+
+_U64 = NDArray[np.uint64]
+
+
+def murmur2(key: bytes) -> int:
+    """32-bit murmur2 with Kafka's seed, as the Java client's default partitioner computes it."""
+    m = 0x5BD1E995
+    mask = 0xFFFFFFFF
+    length = len(key)
+    h = 0x9747B28C ^ length
+    tail = length & ~3
+    for i in range(0, tail, 4):
+        k = int.from_bytes(key[i : i + 4], "little") * m & mask
+        k = (k ^ (k >> 24)) * m & mask
+        h = (h * m & mask) ^ k
+    if tail < length:
+        h = (h ^ int.from_bytes(key[tail:], "little")) * m & mask
+    h = (h ^ (h >> 13)) * m & mask
+    return h ^ (h >> 15)
+
+
+@lru_cache(maxsize=65_536)
+def lane_of(tenant: str, lanes: int) -> int:
+    """The lane (Kafka partition) in which every record of this tenant lives."""
+    return (murmur2(tenant.encode()) & 0x7FFFFFFF) % lanes
+
+
+def text_key(text: str) -> int:
+    """A signed 64-bit key of a text id, never ``NONE``."""
+    key = xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+    return (key >> 1) if key >= 1 << 63 else key
+
+
+def text_keys(texts: Sequence[str]) -> NDArray[np.int64]:
+    """``text_key`` of many texts."""
+    digest = xxhash.xxh3_64_intdigest
+    try:
+        keys = np.fromiter([digest(text.encode()) for text in texts], np.uint64, len(texts))
+    except UnicodeEncodeError:  # a lone surrogate, which no JSON decoder of ours lets through
+        return np.fromiter([text_key(text) for text in texts], np.int64, len(texts))
+    return np.where(keys >> np.uint64(63), keys >> np.uint64(1), keys).astype(np.int64)
+
+
+def mix(a: _U64, b: _U64) -> _U64:
+    """One 64-bit key out of two, vectorised (splitmix64's finalizer over their combination)."""
+    with np.errstate(over="ignore"):
+        x = a * np.uint64(0x9E3779B97F4A7C15) + b
+        x ^= x >> np.uint64(30)
+        x *= np.uint64(0xBF58476D1CE4E5B9)
+        x ^= x >> np.uint64(27)
+        x *= np.uint64(0x94D049BB133111EB)
+        x ^= x >> np.uint64(31)
+    return x
+
+
+def row_keys(space: _U64, ids: _U64) -> _U64:
+    """Keys of table rows: mixed, and never 0, which marks a free row."""
+    return np.maximum(mix(space, ids), np.uint64(1))
+
+
+def customer_id(id_key: bytes, tenant: str, phone: int) -> str:
+    """32 hex digits: a keyed hash of the tenant and the canonical phone (E.164 without ``+``)."""
+    return blake2b(f"{tenant}\x1f{phone}".encode(), digest_size=16, key=id_key[:64]).hexdigest()
+
+
+def command_id(tenant: str, trigger: str, occasion: str) -> str:
+    """32 hex digits of the occasion that the command is for."""
+    return blake2b(f"{tenant}\x1f{trigger}\x1f{occasion}".encode(), digest_size=16).hexdigest()
+
+
+def decision_id(command: str, phase: str) -> str:
+    """32 hex digits of a command's id and ``held``, ``final`` or ``withdrawn``."""
+    return blake2b(f"{command}\x1f{phase}".encode(), digest_size=16).hexdigest()

@@ -1,0 +1,145 @@
+"""Collect what the readers of one batch find: event columns, scopes, refusals, counts.
+
+Takes: columns as a provider's reader builds them, each sorted by record
+Out:   one set of columns for each kind of event, in log order, whatever the provider
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+from msgspec import Raw
+from numpy.typing import NDArray
+
+from schemas.batch import (
+    I1,
+    I4,
+    I8,
+    ClientEvents,
+    IncomingEvents,
+    Objects,
+    PaymentEvents,
+    StatusEvents,
+    VisitEvents,
+)
+from schemas.record import unreadable
+from schemas.webhooks.drift import Refusal
+
+_NAMES = {
+    VisitEvents: "visit",
+    ClientEvents: "client",
+    StatusEvents: "message_status",
+    IncomingEvents: "message_in",
+    PaymentEvents: "payment",
+}
+
+RECEIPT = "receipt"
+"""Stands where the provider does for what our own senders answer."""
+
+E = TypeVar("E", VisitEvents, ClientEvents, StatusEvents, IncomingEvents, PaymentEvents)
+
+
+class ScopeNumbers(dict[tuple[str, str, str], int]):
+    """Numbers of (tenant, provider, branch) in the order in which they are first asked for."""
+
+    def __missing__(self, scope: tuple[str, str, str]) -> int:
+        self[scope] = number = len(self)
+        return number
+
+
+class Findings:
+    """What has been found so far; the first refusal of a record is the one that is told."""
+
+    def __init__(self) -> None:
+        self.scopes = ScopeNumbers()
+        self.refusals: dict[int, tuple[str, str]] = {}
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self._columns: dict[type, list[Any]] = {}
+
+    def refuse(self, record: int, reason: str, message: str) -> None:
+        """The record becomes a dead letter; what else it says still counts."""
+        self.refusals.setdefault(record, (reason, message))
+
+    def refuse_body(self, record: int, body: bytes | Raw, error: Exception) -> None:
+        """The same for a body that a reader or msgspec could not understand."""
+        if isinstance(error, Refusal):
+            self.refuse(record, error.reason, error.message)
+        elif bytes(body)[:1] == b'"':
+            self.refuse(record, "json", "body: not JSON")
+        else:
+            self.refuse(record, *unreadable(error, "body"))
+
+    def ignore(self, why: str) -> None:
+        """Something that carries nothing for us."""
+        self.counts["ignored", why] += 1
+
+    def add(self, provider: str, events: E, timely: NDArray[np.bool_], path: str) -> None:
+        """Events of one provider; those not ``timely`` are refused, ``path`` names their time."""
+        if not timely.all():
+            for record in events.record[~timely].tolist():
+                self.refuse(record, "time", f"{path}: unreadable or outside 1990 to 2099")
+            events = select(events, np.flatnonzero(timely))
+        if len(events.record):
+            kind = type(events)
+            name = "receipt" if provider == RECEIPT else _NAMES[kind]
+            self.counts["events", provider, name] += len(events.record)
+            self._columns.setdefault(kind, []).append(events)
+
+    def found(self, kind: type[E]) -> E:
+        """All events of a kind in log order."""
+        pieces: list[E] = self._columns.get(kind, [])
+        if not pieces:
+            return nothing(kind)
+        if len(pieces) == 1:
+            return pieces[0]
+        names = [field.name for field in fields(kind)]
+        whole = kind(*(np.concatenate([getattr(each, name) for each in pieces]) for name in names))
+        return select(whole, np.argsort(whole.record, kind="stable"))
+
+
+def select(events: E, rows: NDArray[np.intp]) -> E:
+    """The same columns with these rows."""
+    return type(events)(*(getattr(events, field.name)[rows] for field in fields(events)))
+
+
+def nothing(kind: type[E]) -> E:
+    """Columns without rows."""
+    return kind(*(np.empty(0, _DTYPES[str(field.type)]) for field in fields(kind)))
+
+
+_DTYPES = {
+    name: np.dtype(get_args(get_args(column)[1])[0])
+    for name, column in {"I1": I1, "I4": I4, "I8": I8, "Objects": Objects}.items()
+}
+
+
+def integers(values: Sequence[int]) -> I8:
+    """A column of integers that fit."""
+    return np.fromiter(values, np.int64, len(values))
+
+
+def indexes(values: Sequence[int]) -> I4:
+    """A column of small integers."""
+    return np.fromiter(values, np.int32, len(values))
+
+
+def flags(values: Sequence[int]) -> I1:
+    """A column of codes."""
+    return np.fromiter(values, np.int8, len(values))
+
+
+def objects(values: Iterable[Any], count: int) -> Objects:
+    """A column of texts or ``None``."""
+    return np.fromiter(values, np.object_, count)
+
+
+def all_the_same(value: str | None, count: int) -> Objects:
+    """A column of one object."""
+    column = np.empty(count, np.object_)
+    if value is not None:
+        column[:] = value
+    return column

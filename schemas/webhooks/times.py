@@ -1,0 +1,183 @@
+"""Read the written times of webhooks into milliseconds, many at once.
+
+Takes: texts in any ISO 8601 writing (RFC 3339 among them); "" stands for a time that is not given
+Units: int64 milliseconds since the Unix epoch; ``NONE`` where a text is unreadable or lies
+       outside the years 1990 to 2099
+
+A text is read by position where all of a batch are written alike, by ``datetime`` otherwise;
+both readings of a text are the same, so that a time never depends on its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.batch import I8, NONE
+
+FIRST_YEAR, LAST_YEAR = 1990, 2099
+
+_DAY_MS = 86_400_000
+_MINUTE_MS = 60_000
+_MS = timedelta(milliseconds=1)
+_EPOCH = datetime(1970, 1, 1)
+_EPOCH_DAY = _EPOCH.toordinal()
+FIRST_MS = (datetime(FIRST_YEAR, 1, 1) - _EPOCH) // _MS
+END_MS = (datetime(LAST_YEAR + 1, 1, 1) - _EPOCH) // _MS
+
+_FEW = 150
+"""Below this many texts the fixed cost of the columns is more than they save."""
+
+_MONTHS = np.arange(f"{FIRST_YEAR}-01", f"{LAST_YEAR + 1}-02", dtype="datetime64[M]")
+_MONTH_START = _MONTHS.astype("datetime64[D]").astype(np.int64)
+_MONTH_DAYS = np.diff(_MONTH_START)
+_MONTHS_KNOWN = len(_MONTH_DAYS) - 1
+
+
+class Times(NamedTuple):
+    """Wall clocks as written and what they are ahead of UTC; ``offset`` is NONE without a zone."""
+
+    wall: I8
+    offset: I8
+
+
+def instants(texts: Sequence[str], *, zoneless_is_utc: bool = False) -> I8:
+    """Instants of texts with a zone; NONE for those without, unless they are meant as UTC."""
+    wall, offset = read_times(texts)
+    zoneless = offset == NONE
+    if zoneless.any():
+        unknown = wall == NONE if zoneless_is_utc else zoneless
+        return within_years(np.where(unknown, NONE, wall - np.where(zoneless, 0, offset)))
+    return within_years(wall - offset)
+
+
+def walls(texts: Sequence[str]) -> I8:
+    """Local wall clocks written as if they were UTC; a zone that is written beside is left out."""
+    return within_years(read_times(texts).wall)
+
+
+def starts(texts: Sequence[str]) -> tuple[I8, I8]:
+    """Instants of texts with a zone, and local wall clocks of those without; NONE elsewhere."""
+    wall, offset = read_times(texts)
+    zoneless = offset == NONE
+    known = np.where(zoneless, wall, wall - np.where(zoneless, 0, offset))
+    known = within_years(np.where(wall == NONE, NONE, known))
+    return np.where(zoneless, NONE, known), np.where(zoneless, known, NONE)
+
+
+def within_years(ms: I8) -> I8:
+    """The same instants, NONE where one is outside 1990 to 2099."""
+    outside = (ms < FIRST_MS) | (ms >= END_MS)
+    if outside.any():
+        ms = np.where(outside, NONE, ms)
+    return ms
+
+
+def yyyymmdd(text: object) -> int:
+    """A date written ``YYYY-MM-DD`` (a time may follow) as a number; 0 where it is none."""
+    if type(text) is not str:
+        return 0
+    try:
+        day = datetime.fromisoformat(text[:10])
+    except ValueError:
+        return 0
+    return day.year * 10_000 + day.month * 100 + day.day
+
+
+def read_times(texts: Sequence[str]) -> Times:
+    """Wall clocks and zones; both NONE where a text is no time at all."""
+    count = len(texts)
+    width = len(texts[0]) if count else 0
+    if count < _FEW or width not in _WIDTHS:
+        wall = np.empty(count, np.int64)
+        offset = np.empty(count, np.int64)
+        for row, text in enumerate(texts):
+            wall[row], offset[row] = read_time(text)
+        return Times(wall, offset)
+    blank = "0" * width
+    alike = [text if len(text) == width else blank for text in texts]
+    # "replace" keeps one byte a character, so that a stray letter cannot shift its neighbours
+    letters = np.frombuffer("".join(alike).encode("ascii", "replace"), np.uint8)
+    wall, offset, good = _by_position(letters.reshape(count, width).T)
+    for row in np.flatnonzero(~good).tolist():
+        wall[row], offset[row] = read_time(texts[row])
+    return Times(wall, offset)
+
+
+def read_time(text: str) -> tuple[int, int]:
+    """One text's wall clock and offset in milliseconds; NONE as in ``Times``."""
+    if not text:
+        return NONE, NONE
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return NONE, NONE
+    seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
+    days = moment.toordinal() - _EPOCH_DAY
+    wall = days * _DAY_MS + seconds * 1000 + moment.microsecond // 1000
+    zone = moment.tzinfo
+    if zone is None:
+        return wall, NONE
+    return wall, 0 if zone is UTC else zone.utcoffset(None) // _MS  # type: ignore[operator]
+
+
+_WIDTHS = frozenset({19, 20, 24, 25})
+"""``2020-11-21 16:00:00``, with ``Z``, with ``.123Z`` or ``+0300``, with ``+03:00``."""
+
+
+def _by_position(columns: NDArray[np.uint8]) -> tuple[I8, I8, NDArray[np.bool_]]:
+    """Reads texts of one width, a row of ``columns`` for each place in them."""
+    width = len(columns)
+    digits = np.subtract(columns, ord("0"), dtype=np.uint8, order="C")
+    number = digits.astype(np.int32)
+    year = (number[0] * 10 + number[1]) * 100 + number[2] * 10 + number[3]
+    month_of_year = number[5] * 10 + number[6]
+    month = (year - FIRST_YEAR) * 12 + month_of_year - 1
+    day = number[8] * 10 + number[9]
+    hour, minute, second = (number[at] * 10 + number[at + 1] for at in (11, 14, 17))
+    good = (digits[_DIGITS] <= 9).all(axis=0)
+    good &= (columns[4] == ord("-")) & (columns[7] == ord("-"))
+    good &= (columns[10] == ord("T")) | (columns[10] == ord(" "))
+    good &= (columns[13] == ord(":")) & (columns[16] == ord(":"))
+    good &= (month_of_year >= 1) & (month_of_year <= 12) & (month >= 0) & (month < _MONTHS_KNOWN)
+    good &= (hour < 24) & (minute < 60) & (second < 60) & (day >= 1)
+    month = np.where(good, month, 0)
+    good &= day <= _MONTH_DAYS[month]
+    wall = (_MONTH_START[month] + (day - 1)) * _DAY_MS + (hour * 3600 + minute * 60 + second) * 1000
+    offset = np.zeros(columns.shape[1], np.int64)
+    if width == 19:
+        offset[:] = NONE
+    elif width == 20:
+        good &= columns[19] == ord("Z")
+    else:
+        fraction = columns[19] == ord(".")
+        if fraction.any():
+            wall += np.where(fraction, (number[20] * 10 + number[21]) * 10 + number[22], 0)
+            ended = (digits[20:23] <= 9).all(axis=0) & (columns[-1] == ord("Z")) & (width == 24)
+            good &= ended | ~fraction
+        if not fraction.all():
+            zone, known = _zone(columns, digits, number)
+            offset = np.where(fraction, 0, zone)
+            good &= known | fraction
+    return wall, offset, good
+
+
+_DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18])
+
+
+def _zone(
+    columns: NDArray[np.uint8], digits: NDArray[np.uint8], number: NDArray[np.int32]
+) -> tuple[I8, NDArray[np.bool_]]:
+    """Offsets written ``+hhmm`` or ``+hh:mm`` from place 19 on, and which of them are readable."""
+    sign, at = columns[19], len(columns) - 2
+    known = (sign == ord("+")) | (sign == ord("-"))
+    if at == 23:
+        known &= columns[22] == ord(":")
+    hours, minutes = number[20] * 10 + number[21], number[at] * 10 + number[at + 1]
+    known &= (digits[[20, 21, at, at + 1]] <= 9).all(axis=0) & (hours < 24) & (minutes < 60)
+    zone = (hours * 60 + minutes).astype(np.int64) * _MINUTE_MS
+    return np.where(sign == ord("-"), -zone, zone), known

@@ -1,0 +1,318 @@
+"""Read webhooks of the WhatsApp Cloud API.
+
+Takes: bodies with several entries, changes, statuses and messages
+Out:   message statuses and incoming messages; a change of another field than ``messages`` and a
+       status that says nothing of delivery are counted and skipped
+Drift: where one status or message of a body cannot be understood, the others are kept and the
+       body is refused once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Raw, Struct, field
+
+from schemas.batch import (
+    DELIVERED,
+    FAILED,
+    I8,
+    NONE,
+    READ,
+    SENT,
+    IncomingEvents,
+    StatusEvents,
+)
+from schemas.keys import text_keys
+from schemas.record import UNREADABLE, Webhook, unreadable
+from schemas.webhooks import drift
+from schemas.webhooks.drift import Whole
+from schemas.webhooks.findings import (
+    Findings,
+    all_the_same,
+    flags,
+    indexes,
+    integers,
+    objects,
+)
+from schemas.webhooks.times import END_MS, FIRST_MS
+
+CHANNEL = "whatsapp"
+
+STATUSES = {"sent": SENT, "delivered": DELIVERED, "read": READ, "failed": FAILED}
+
+
+class Status(Struct, gc=False):
+    """What became of one message of ours; ``timestamp`` is written as a text of seconds."""
+
+    id: str
+    status: str
+    timestamp: Whole
+    recipient_id: str | None = None
+    biz_opaque_callback_data: str | None = None
+    errors: Any = None
+
+
+class Text(Struct, gc=False):
+    """A text message."""
+
+    body: Any = None
+
+
+class Button(Struct, gc=False):
+    """A tap on a button of a template."""
+
+    text: Any = None
+
+
+class Reply(Struct, gc=False):
+    """What was chosen of an interactive message."""
+
+    title: Any = None
+
+
+class Interactive(Struct, gc=False):
+    """A choice from buttons or from a list."""
+
+    button_reply: Reply | None = None
+    list_reply: Reply | None = None
+
+
+class Message(Struct, gc=False):
+    """What a customer wrote; ``sender`` is absent where the customer hides the phone."""
+
+    id: str
+    timestamp: Whole
+    sender: Any = field(name="from", default=None)
+    type: str = "unsupported"
+    text: Text | None = None
+    button: Button | None = None
+    interactive: Interactive | None = None
+
+
+class Metadata(Struct, gc=False):
+    """The number of ours that it is about."""
+
+    phone_number_id: str | Whole | None = None
+
+
+class Value(Struct, gc=False):
+    """Statuses or messages of one number."""
+
+    metadata: Metadata | None = None
+    statuses: list[Status] | None = None
+    messages: list[Message] | None = None
+
+
+class Change(Struct, gc=False):
+    """One update; only those of the field ``messages`` are read."""
+
+    value: Value | None = None
+    field: str = ""
+
+
+class Entry(Struct, gc=False):
+    """Updates of one business account."""
+
+    changes: list[Change]
+
+
+class Body(Struct, gc=False):
+    """One POST, of up to a thousand updates."""
+
+    entry: list[Entry]
+
+
+decode_body = msgspec.json.Decoder(Body, strict=False).decode
+"""The whole body at once; raises where anything in it is wrong."""
+
+
+def read(
+    provider: str, records: Sequence[int], webhooks: Sequence[Webhook], findings: Findings
+) -> None:
+    """Adds what these webhooks say; ``records`` are their places in the batch, ascending."""
+    statuses: list[Any] = []
+    messages: list[Any] = []
+    scopes, code_of = findings.scopes, STATUSES.get
+    for record, webhook in zip(records, webhooks, strict=True):
+        try:
+            body = decode_body(webhook.body)
+        except UNREADABLE as error:
+            body = _readable_part(record, webhook.body, error, findings)
+        for value in _values(body, findings):
+            number = value.metadata.phone_number_id if value.metadata else None
+            scope = scopes[webhook.tenant, provider, str(webhook.branch or number or "")]
+            for status in value.statuses or ():
+                code = code_of(status.status)
+                if code is None:
+                    findings.ignore("status")
+                    continue
+                statuses += (
+                    record,
+                    scope,
+                    status.id,
+                    code,
+                    status.timestamp,
+                    status.biz_opaque_callback_data or None,
+                    status.recipient_id or None,
+                    drift.error_code(status.errors) if status.errors else 0,
+                )
+            for message in value.messages or ():
+                messages += (
+                    record,
+                    scope,
+                    message.id,
+                    message.timestamp,
+                    drift.phone(message.sender),
+                    message.type,
+                    _text(message),
+                )
+    _add_statuses(provider, statuses, findings)
+    _add_messages(provider, messages, findings)
+
+
+def _values(body: Body, findings: Findings) -> Iterator[Value]:
+    for entry in body.entry:
+        for change in entry.changes:
+            if change.field == "messages" and change.value:
+                yield change.value
+            else:
+                findings.ignore("field")
+
+
+def _text(message: Message) -> str | None:
+    """What the customer said in words, if anything."""
+    if message.text:
+        return drift.text(message.text.body)
+    if message.button:
+        return drift.text(message.button.text)
+    choice = message.interactive
+    reply = choice and (choice.button_reply or choice.list_reply)
+    return drift.text(reply.title) if reply else None
+
+
+def _instants(seconds: Sequence[int]) -> I8:
+    at = integers(seconds)
+    known = (at >= FIRST_MS // 1000) & (at < END_MS // 1000)
+    return np.where(known, at, 0) * 1000 + np.where(known, 0, NONE)
+
+
+def _add_statuses(provider: str, rows: list[Any], findings: Findings) -> None:
+    if not rows:
+        return
+    columns = [rows[at::8] for at in range(8)]
+    record, scope, message, status, seconds, command, phone, error = columns
+    count = len(record)
+    at_ms = _instants(seconds)
+    statuses = StatusEvents(
+        record=indexes(record),
+        scope=indexes(scope),
+        message=text_keys(message),
+        status=flags(status),
+        at_ms=at_ms,
+        command=objects(command, count),
+        phone=objects(phone, count),
+        error=indexes(error),
+    )
+    findings.add(provider, statuses, at_ms != NONE, "body.entry.changes.value.statuses.timestamp")
+
+
+def _add_messages(provider: str, rows: list[Any], findings: Findings) -> None:
+    if not rows:
+        return
+    columns = [rows[at::7] for at in range(7)]
+    record, scope, message, seconds, phone, kind, text = columns
+    count = len(record)
+    at_ms = _instants(seconds)
+    incoming = IncomingEvents(
+        record=indexes(record),
+        scope=indexes(scope),
+        message=text_keys(message),
+        at_ms=at_ms,
+        phone=objects(phone, count),
+        channel=all_the_same(CHANNEL, count),
+        kind=objects(kind, count),
+        text=objects(text, count),
+    )
+    findings.add(provider, incoming, at_ms != NONE, "body.entry.changes.value.messages.timestamp")
+
+
+class _RawEntries(Struct):
+    entry: list[Raw]
+
+
+class _RawChanges(Struct):
+    changes: list[Raw]
+
+
+class _RawChange(Struct):
+    field: str
+    value: Raw = Raw(b"{}")
+
+
+class _RawValue(Struct):
+    metadata: Metadata | None = None
+    statuses: list[Raw] | None = None
+    messages: list[Raw] | None = None
+
+
+_IDS_AS_TEXT = ("recipient_id", "biz_opaque_callback_data", "id", "from")
+
+
+def _readable_part(record: int, body: Raw, error: Exception, findings: Findings) -> Body:
+    """What of a body can be read piece by piece; the first piece that cannot refuses the body.
+
+    A body whose every piece can be read after all (an id was written as a number) is not refused.
+    """
+    readable = Body(entry=[])
+    at = "body"
+    try:
+        entries = msgspec.json.decode(body, type=_RawEntries).entry
+    except UNREADABLE:
+        findings.refuse_body(record, body, error)
+        return readable
+    for e, entry in enumerate(entries):
+        at = f"body.entry[{e}]"
+        try:
+            changes = msgspec.json.decode(entry, type=_RawChanges).changes
+        except UNREADABLE as mistake:
+            findings.refuse(record, *unreadable(mistake, at))
+            continue
+        kept = Entry(changes=[])
+        readable.entry.append(kept)
+        for c, raw in enumerate(changes):
+            at = f"body.entry[{e}].changes[{c}]"
+            try:
+                change = msgspec.json.decode(raw, type=_RawChange)
+                value = Value()
+                if change.field == "messages":
+                    value = _readable_value(record, change.value, f"{at}.value", findings)
+                kept.changes.append(Change(value=value, field=change.field))
+            except UNREADABLE as mistake:
+                findings.refuse(record, *unreadable(mistake, at))
+    return readable
+
+
+def _readable_value(record: int, raw: Raw, at: str, findings: Findings) -> Value:
+    value = msgspec.json.decode(raw, type=_RawValue, strict=False)
+    read = Value(metadata=value.metadata, statuses=[], messages=[])
+    for name, kind, pieces in (
+        ("statuses", Status, value.statuses or ()),
+        ("messages", Message, value.messages or ()),
+    ):
+        for n, piece in enumerate(pieces):
+            try:
+                told = msgspec.json.decode(piece)
+                if isinstance(told, dict):
+                    told |= {key: str(told[key]) for key in _IDS_AS_TEXT if _is_number(told, key)}
+                getattr(read, name).append(msgspec.convert(told, kind, strict=False))
+            except UNREADABLE as mistake:
+                findings.refuse(record, *unreadable(mistake, f"{at}.{name}[{n}]"))
+    return read
+
+
+def _is_number(told: dict[str, Any], key: str) -> bool:
+    return type(told.get(key)) is int

@@ -1,0 +1,347 @@
+"""Write outputs and the lanes' positions to Kafka in one transaction, again and again.
+
+Takes:    ``Folded`` of the lanes that were assigned, one term at a time
+Delivery: exactly once: a transaction holds the outputs and C, the next position of each lane; it
+          is open only during the burst of a commit, and every delivery is verified by its commit
+Replays:  never needed: what was not committed is folded again from the log; a position at or
+          below C is never committed a second time
+
+Outputs are held until a commit is due (100 ms after the last one, or a full buffer). A refusal that
+aborts keeps them for the next try; a time-out repeats the same call until a deadline; a fatal error
+or fencing ends the flow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
+
+from schemas.batch import DeadLetter, Outputs
+from schemas.engines import EngineError
+from schemas.topics import COMMAND_SCHEMA, ERROR_HEADER, MAX_MESSAGE_BYTES, TOPICS
+from state.control import Folded
+from state.pointer import pointer_text
+
+Headers = list[tuple[str, bytes | None]]
+
+COMMIT_SECONDS = 0.1
+POSITIONS_SECONDS = 1.0
+"""How long positions alone may wait, when there is nothing to say with them."""
+PATIENCE_SECONDS = 30.0
+"""How long an engine that does not answer is asked again."""
+RETRY_SECONDS = 0.25
+MOST_HELD_MESSAGES = 100_000
+MOST_HELD_BYTES = 64 << 20
+OFFSET_BITS = 48
+
+_HEADROOM = 64 << 10
+"""What a message's key, headers and framing may add to its value."""
+
+
+class _CommandId(msgspec.Struct):
+    command_id: str
+
+
+class _Refused(Exception):
+    """This transaction must be aborted; the same outputs may go into the next one."""
+
+
+_command_id = msgspec.json.Decoder(_CommandId)
+
+
+def command_headers(value: bytes) -> Headers:
+    """Headers of a command: what to dedupe by, and how to read it."""
+    return [
+        ("command-id", _command_id.decode(value).command_id.encode()),
+        ("schema", COMMAND_SCHEMA.encode()),
+    ]
+
+
+def dead_letter_headers(lane: int, dead: DeadLetter, original: Headers | None) -> Headers:
+    """The record's own headers, then where it stood and why it is dead."""
+    errors = {
+        "topic": TOPICS["records"].name,
+        "partition": str(lane),
+        "offset": str(dead.position & ((1 << OFFSET_BITS) - 1)),
+        "stage": dead.stage,
+        "reason": dead.reason,
+        "message": dead.message,
+    }
+    if len(dead.value) > MAX_MESSAGE_BYTES - _HEADROOM:
+        errors["truncated"] = str(len(dead.value))
+    return [*(original or []), *((ERROR_HEADER + k, v.encode()) for k, v in errors.items())]
+
+
+def _nothing_else(lane: int, position: int) -> tuple[Headers | None, bool]:
+    del lane, position
+    return None, False
+
+
+def size_of(outputs: Outputs) -> tuple[int, int]:
+    """Messages, and bytes of their values."""
+    values = [m.value for stream in outputs.streams.values() for m in stream]
+    values += [dead.value for dead in outputs.dead_letters]
+    return len(values), sum(map(len, values))
+
+
+@dataclass
+class _Held:
+    """What the next transaction says."""
+
+    outputs: list[Outputs] = field(default_factory=list)
+    reached: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """By lane: the next position and the digest there."""
+    messages: int = 0
+    bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.messages >= MOST_HELD_MESSAGES or self.bytes >= MOST_HELD_BYTES
+
+
+class KafkaCommitter:
+    """One transactional producer, and everything that is held for its next transaction.
+
+    ``fingerprint`` goes with every committed position.
+    """
+
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        instance: str,
+        group: str,
+        fingerprint: Mapping[str, object],
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._properties = dict(properties)
+        self._transactional_id = f"{group}.{instance}"
+        self._fingerprint = dict(fingerprint)
+        self.original: Callable[[int, int], tuple[Headers | None, bool]] = _nothing_else
+        """Tells a record's own headers, and whether its value was null."""
+        self._patience = patience
+        self._producer: Any = None
+        self._membership: object = None
+        self._term = 0
+        self._committed: dict[int, int] = {}
+        self._held = _Held()
+        self._tried_at = 0.0
+        self._refused = False
+
+    def open(self) -> None:
+        """Connect, end the transaction that an earlier life of this instance left open."""
+        self._producer = Producer(
+            {
+                "linger.ms": 1,
+                "compression.type": "lz4",
+                "socket.nagle.disable": True,
+                "message.max.bytes": MAX_MESSAGE_BYTES + _HEADROOM,
+            }
+            | self._properties
+            | {
+                "transactional.id": self._transactional_id,
+                "transaction.timeout.ms": 10_000,
+                "enable.idempotence": True,
+                "acks": "all",
+                "partitioner": "murmur2_random",
+                "queue.buffering.max.messages": 0,
+                "queue.buffering.max.kbytes": (MOST_HELD_BYTES >> 10) * 4,
+            }
+        )
+        try:
+            self._patiently(lambda: self._producer.init_transactions(self._patience))
+        except _Refused as refused:
+            raise EngineError(f"Kafka refuses transactions: {refused}") from None
+
+    def assign(self, term: int, membership: object, committed: Mapping[int, int]) -> None:
+        """Lanes with their C; ``membership`` is the group metadata of this assignment."""
+        assert not self._held.reached, "a new term while outputs of the old one are held"
+        self._term = term
+        self._membership = membership
+        self._committed = dict(committed)
+
+    def reached(self, lane: int) -> int:
+        """The position up to which everything of the lane has arrived here."""
+        held = self._held.reached.get(lane)
+        return held[0] if held else self._committed[lane]
+
+    def committed(self, lane: int) -> int:
+        """C of a lane, as far as this process has moved it."""
+        return self._committed[lane]
+
+    def add(self, folded: Folded) -> None:
+        """Hold one lane's outputs for the next transaction."""
+        outputs = folded.outputs
+        assert folded.term == self._term, f"outputs of term {folded.term} in {self._term}"
+        assert outputs.next_position > self.reached(outputs.lane), (
+            "C never stands still or goes back"
+        )
+        assert all(
+            stream[0].position >= self.reached(outputs.lane)
+            for stream in outputs.streams.values()
+            if stream
+        ), "an output that was committed before"
+        held = self._held
+        messages, size = size_of(outputs)
+        if messages:
+            held.outputs.append(outputs)
+        held.reached[outputs.lane] = (outputs.next_position, outputs.digest)
+        held.messages += messages
+        held.bytes += size
+
+    def tick(self) -> None:
+        """Commit if it is time, or if no more can be held."""
+        if self._held.is_full:
+            self.commit_now()
+        elif self._is_due(time.monotonic()):
+            self.commit()
+
+    def _is_due(self, now: float) -> bool:
+        if not self._held.reached:
+            return False
+        wait = RETRY_SECONDS if self._refused else COMMIT_SECONDS
+        return now - self._tried_at >= (wait if self._held.messages else POSITIONS_SECONDS)
+
+    def commit(self) -> bool:
+        """Commit everything that is held; ``False`` if Kafka refused it and it is still held."""
+        if not self._held.reached:
+            return True
+        try:
+            self._transact()
+        except _Refused:
+            self._patiently(lambda: self._producer.abort_transaction(self._patience))
+            self._refused = True
+        else:
+            self._committed |= {lane: at for lane, (at, _) in self._held.reached.items()}
+            self._held = _Held()
+            self._refused = False
+        self._tried_at = time.monotonic()
+        return not self._refused
+
+    def commit_now(self) -> None:
+        """Commit everything that is held, through refusals; ``EngineError`` after the deadline."""
+        deadline = time.monotonic() + self._patience
+        while not self.commit():
+            if time.monotonic() > deadline:
+                raise EngineError("Kafka refused the same transaction again and again")
+            time.sleep(RETRY_SECONDS)
+
+    def discard(self) -> None:
+        """Forget what is held and the lanes it is of: another process will fold it again."""
+        self._held = _Held()
+        self._committed = {}
+        self._refused = False
+
+    def close(self) -> None:
+        """Let go of the producer; nothing is committed."""
+        self._producer = None
+
+    def _transact(self) -> None:
+        self._patiently(self._producer.begin_transaction)
+        for outputs in self._held.outputs:
+            for topic, key, value, headers in self._messages(outputs):
+                self._produce(topic, key, value, headers)
+        offsets = [
+            TopicPartition(
+                TOPICS["records"].name,
+                lane,
+                at,
+                metadata=pointer_text(self._fingerprint, digest),
+            )
+            for lane, (at, digest) in self._held.reached.items()
+        ]
+        self._patiently(
+            lambda: self._producer.send_offsets_to_transaction(
+                offsets, self._membership, self._patience
+            )
+        )
+        self._patiently(lambda: self._producer.commit_transaction(self._patience))
+
+    def _messages(
+        self, outputs: Outputs
+    ) -> Iterator[tuple[str, bytes | None, bytes | None, Headers | None]]:
+        for stream, messages in outputs.streams.items():
+            topic = TOPICS[stream].name
+            for message in messages:
+                headers = command_headers(message.value) if stream == "commands" else None
+                yield topic, message.key, message.value, headers
+        topic = TOPICS["dead_letters"].name
+        for dead in outputs.dead_letters:
+            own, is_null = self.original(outputs.lane, dead.position)
+            headers = dead_letter_headers(outputs.lane, dead, own)
+            value = None if is_null else dead.value[: MAX_MESSAGE_BYTES - _HEADROOM]
+            yield topic, dead.key, value, headers
+
+    def _produce(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None
+    ) -> None:
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._producer.produce(topic, value, key, headers=headers)
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise EngineError("Kafka takes no more messages") from None
+                self._producer.poll(0.05)
+            except KafkaException as refusal:
+                raise _judged(refusal) from None
+            else:
+                return
+
+    def _patiently(self, call: Callable[[], object]) -> None:
+        """The same call again after a time-out, until a deadline: it goes on where it was."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                call()
+            except KafkaException as refusal:
+                if not refusal.args[0].retriable() or time.monotonic() > deadline:
+                    raise _judged(refusal) from None
+                time.sleep(0.05)
+            else:
+                return
+
+
+def _judged(refusal: KafkaException) -> Exception:
+    """What an error of the producer means for the transaction."""
+    error = refusal.args[0]
+    if error.txn_requires_abort():
+        return _Refused(f"{error.name()}: {error.str()}")
+    return EngineError(f"Kafka ends this producer: {error.name()}: {error.str()}")
+
+
+class _CommitterPartition(StatefulSinkPartition[Folded, None]):
+    def __init__(self, committer: KafkaCommitter) -> None:
+        self._committer = committer
+
+    def write_batch(self, values: list[Folded]) -> None:
+        for folded in values:
+            self._committer.add(folded)
+        self._committer.tick()
+
+    def snapshot(self) -> None:
+        """Commit at the end of the epoch."""
+        self._committer.tick()
+
+
+class KafkaSink(FixedPartitionedSink[Folded, None]):
+    """The committer as the dataflow sees it; it was opened before and is closed after."""
+
+    def __init__(self, committer: KafkaCommitter) -> None:
+        self._committer = committer
+
+    def list_parts(self) -> list[str]:
+        return ["process"]
+
+    def part_fn(self, item_key: str) -> int:
+        return 0
+
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: None
+    ) -> StatefulSinkPartition[Folded, None]:
+        return _CommitterPartition(self._committer)

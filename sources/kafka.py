@@ -1,0 +1,205 @@
+"""Read the records of the lanes that this process owns, one chunk per lane and batch.
+
+Takes:   a ``Group`` of its lanes; an outlet that commits
+Out:     ``Assigned`` for every lane before its data, ``Data``, ``SnapshotDue`` for one lane at a
+         time, ``Revoked``
+Replays: from S <= C of each lane; a chunk ends at C, where emission begins
+
+Whatever one ``consume`` returned together with a rebalance is dropped: it may belong to the
+assignment before, and is read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Producer
+
+from schemas.batch import Chunk
+from schemas.engines import EngineError
+from sources.group import RECORDS, Group, Item, Outlet
+from state.control import Data, SnapshotDue
+from state.snapshots import StateError
+
+SLICE_SECONDS = 0.02
+MOST_RECORDS = 20_000
+
+Headers = list[tuple[str, bytes | None]]
+
+
+def chunk_of(lane: int, messages: list[Any]) -> Chunk:
+    """One lane's records, as decode takes them; a null value becomes an empty one."""
+    return Chunk(
+        lane=lane,
+        positions=np.array([message.offset() for message in messages], np.int64),
+        appended_ms=np.array([message.timestamp()[1] for message in messages], np.int64),
+        values=[message.value() or b"" for message in messages],
+        keys=[message.key() for message in messages],
+    )
+
+
+def heartbeat(now: datetime) -> bytes:
+    """The record that tells an idle lane what time it is; ``now`` in UTC."""
+    at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return msgspec.json.encode({"kind": "heartbeat", "received_at": at})
+
+
+class Reader:
+    """Reads, keeps idle lanes awake, and says when a lane is due to be saved."""
+
+    def __init__(self, group: Group, outlet: Outlet) -> None:
+        self._group = group
+        self._outlet = outlet
+        self._awake: Any = None
+        self._is_drained = False
+        self._originals: dict[tuple[int, int], tuple[Headers | None, bool]] = {}
+
+    def open(self) -> None:
+        """Connect and join the group."""
+        self._awake = Producer(
+            dict(self._group.membership.properties) | {"enable.idempotence": True}
+        )
+        self._group.join()
+
+    def close(self) -> None:
+        """Let go of the engine; nothing is committed."""
+        self._group.leave()
+        self._awake = None
+
+    def read(self) -> list[Item]:
+        """What has come since: control items, then records. Waits for a time slice at most."""
+        group = self._group
+        self._outlet.tick()
+        self._forget_originals()
+        messages = group.consumer.consume(MOST_RECORDS, SLICE_SECONDS)
+        if group.is_unsettled:
+            self._originals.clear()
+            return group.settle()
+        now = time.monotonic()
+        items = self._due_snapshot(now)
+        for lane, own in self._by_lane(messages).items():
+            items += [Data(group.term, chunk) for chunk in self._chunks(lane, own, now)]
+        self._keep_awake(now)
+        return items
+
+    def drain(self) -> list[Item] | None:
+        """Commit everything, save every lane there; ``None`` once that is done."""
+        lanes = self._group.lanes
+        if self._is_drained:
+            return None
+        if any(self._outlet.reached(n) < lane.position for n, lane in lanes.items()):
+            return []  # some is still on its way to the outlet
+        self._outlet.commit_now()
+        self._is_drained = True
+        term = self._group.term
+        return [SnapshotDue(n, term) for n, lane in lanes.items() if lane.position > lane.saved]
+
+    def original(self, lane: int, position: int) -> tuple[Headers | None, bool]:
+        """Headers of a record that is not committed yet, and whether its value was null."""
+        return self._originals.get((lane, position), (None, False))
+
+    def _forget_originals(self) -> None:
+        if self._originals:
+            committed = {n: self._outlet.committed(n) for n in self._group.lanes}
+            self._originals = {
+                at: kept for at, kept in self._originals.items() if at[1] >= committed[at[0]]
+            }
+
+    def _by_lane(self, messages: list[Any]) -> dict[int, list[Any]]:
+        by_lane: dict[int, list[Any]] = defaultdict(list)
+        for message in messages:
+            if (error := message.error()) is None:
+                by_lane[message.partition()].append(message)
+            else:
+                self._judge(error, message.partition())
+        return by_lane
+
+    def _judge(self, error: Any, n: int) -> None:
+        """Raise what cannot be waited out; librdkafka retries the rest by itself."""
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            raise StateError(f"lane {n}: the log does not hold the next record: {error.str()}")
+        if error.code() == KafkaError.FENCED_INSTANCE_ID or error.fatal():
+            raise EngineError(
+                f"Kafka ends this member: {error.str()}; does another process run as "
+                f"FLOWSELL_INSTANCE={self._group.membership.instance}?"
+            )
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise EngineError(f"topic {RECORDS}: {error.str()}")
+
+    def _chunks(self, n: int, messages: list[Any], now: float) -> list[Chunk]:
+        """The records of one lane, cut where emission begins."""
+        lane = self._group.lanes[n]
+        if messages[0].offset() < lane.position:
+            raise AssertionError(f"lane {n}: a record was read twice")
+        if messages[0].timestamp()[0] != TIMESTAMP_LOG_APPEND_TIME:
+            raise StateError(f"topic {RECORDS} needs message.timestamp.type=LogAppendTime")
+        for message in messages:
+            headers, is_null = message.headers(), message.value() is None
+            if (headers or is_null) and message.offset() >= lane.committed:
+                self._originals[n, message.offset()] = (headers, is_null)
+        lane.position = messages[-1].offset() + 1
+        lane.heard_at = now
+        if messages[0].offset() >= lane.committed:
+            return [chunk_of(n, messages)]
+        old = sum(message.offset() < lane.committed for message in messages)
+        return [chunk_of(n, part) for part in (messages[:old], messages[old:]) if part]
+
+    def _due_snapshot(self, now: float) -> list[Item]:
+        """One lane whose turn it is; its outputs are committed first, so that S = C as a rule."""
+        for n, lane in self._group.lanes.items():
+            if now - lane.saved_at < self._group.membership.snapshot_seconds:
+                continue
+            lane.saved_at = now
+            if lane.position > lane.saved:
+                lane.saved = lane.position
+                self._outlet.commit()
+                return [SnapshotDue(n, self._group.term)]
+        return []
+
+    def _keep_awake(self, now: float) -> None:
+        """Append a heartbeat to each lane that has been silent for too long."""
+        for n, lane in self._group.lanes.items():
+            if now - lane.heard_at >= self._group.membership.heartbeat_seconds:
+                lane.heard_at = now
+                self._awake.produce(RECORDS, heartbeat(datetime.now(UTC)), partition=n)
+        self._awake.poll(0)
+
+
+class _ReaderPartition(StatefulSourcePartition[Item, None]):
+    def __init__(self, reader: Reader, is_draining: Callable[[], bool]) -> None:
+        self._reader = reader
+        self._is_draining = is_draining
+
+    def next_batch(self) -> list[Item]:
+        if not self._is_draining():
+            return self._reader.read()
+        last = self._reader.drain()
+        if last is None:
+            raise StopIteration
+        return last
+
+    def snapshot(self) -> None:
+        """Nothing: C lives in Kafka."""
+
+
+class KafkaSource(FixedPartitionedSource[Item, None]):
+    """The reader as the dataflow sees it; it was opened before and is closed after."""
+
+    def __init__(self, reader: Reader, is_draining: Callable[[], bool]) -> None:
+        self._reader = reader
+        self._is_draining = is_draining
+
+    def list_parts(self) -> list[str]:
+        return ["process"]
+
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: None
+    ) -> StatefulSourcePartition[Item, None]:
+        return _ReaderPartition(self._reader, self._is_draining)

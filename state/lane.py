@@ -1,0 +1,132 @@
+"""Everything one lane remembers: its tables, its tenants, its place in the log.
+
+State: the tables of ``tables`` and ``tenants``; chains, indexes and due instants are derived from
+       them and rebuilt by ``rederive``
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.batch import I8
+from schemas.keys import row_keys, text_key
+from state.due import DueColumn
+from state.index import Rows
+from state.table import Table
+from state.tables import Clients, Customers, Occasions, Places, Scopes, Visits, Words
+from state.tenants import Tenants
+from state.zones import Zones
+
+
+class LaneState:
+    """The fold's state over one Kafka partition, as columns.
+
+    ``position`` is the next position to fold, ``clock_ms`` the running maximum of append times,
+    ``digest`` the sum modulo 2**64 of the hashes of all outputs so far.
+    """
+
+    def __init__(self, lane: int, id_key: bytes) -> None:
+        self.lane = lane
+        self.id_key = id_key
+        self.position = 0
+        self.clock_ms = 0
+        self.cleaned_ms = 0
+        self.digest = 0
+        self.zones = Zones()
+        self.tenants = Tenants(self.zones)
+        self.words = Words()
+        self.scopes = Scopes()
+        self.places = Places()
+        self.customers = Customers()
+        self.clients = Clients()
+        self.visits = Visits()
+        self.occasions = Occasions()
+        self.due = DueColumn(self.customers)
+        self._word_rows: dict[str, int] = {}
+        self._place_rows: dict[tuple[int, str], int] = {}
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Every stored table under its storage name."""
+        return {
+            "tenants": self.tenants,
+            "words": self.words,
+            "scopes": self.scopes,
+            "places": self.places,
+            "customers": self.customers,
+            "clients": self.clients,
+            "visits": self.visits,
+            "occasions": self.occasions,
+        }
+
+    def rederive(self) -> None:
+        """Rebuilds indexes, chains, zones and due instants from the stored columns."""
+        for table in self.tables.values():
+            table.reindex()
+        self.tenants.adopt_stored()
+        self._word_rows = {self.words.text[row]: row for row in self.words.live().tolist()}
+        self._place_rows = {}
+        for place in self.places.live().tolist():
+            self.places.zone[place] = self.zone_of_place(place)
+            named = (int(self.places.tenant[place]), self.places.branch[place])
+            self._place_rows[named] = place
+        self.relink()
+        self.due.rebuild()
+
+    def relink(self) -> None:
+        """Rebuilds the chains customer → clients → visits."""
+        clients, visits = self.clients, self.visits
+        _chain(clients.live(), clients.customer, self.customers.first_client, clients.next_client)
+        _chain(visits.live(), visits.client, clients.first_visit, visits.next_visit)
+
+    def intern(self, texts: list[str | None]) -> Rows:
+        """Rows of these words, -1 for None."""
+        known = self._word_rows
+        return np.array(
+            [-1 if t is None else known[t] if t in known else self._add_word(t) for t in texts],
+            np.int32,
+        )
+
+    def place(self, tenant: int, branch: str) -> int:
+        """The row of a tenant's branch."""
+        row = self._place_rows.get((tenant, branch))
+        if row is None:
+            rows, _ = self.places.find_or_add(row_keys(self.tenants.key[[tenant]], _key(branch)))
+            row = self._place_rows[tenant, branch] = int(rows[0])
+            self.places.tenant[row] = tenant
+            self.places.branch[row] = branch
+            self.places.zone[row] = self.zone_of_place(row)
+        return row
+
+    def _add_word(self, text: str) -> int:
+        rows, _ = self.words.find_or_add(row_keys(_key(text), np.zeros(1, np.uint64)))
+        row = self._word_rows[text] = int(rows[0])
+        self.words.text[row] = text
+        return row
+
+    def zone_of_place(self, place: int) -> int:
+        """The zone in which visits at this place are read."""
+        settings = self.tenants.settings[int(self.places.tenant[place])]
+        return self.zones.code(settings.zone_of(self.places.branch[place]))
+
+    def tenant_day(self, tenants: NDArray[np.int32], instants: I8) -> NDArray[np.int32]:
+        """Tenant-local calendar days of instants."""
+        return self.zones.day(self.tenants.zone[tenants], instants)
+
+
+def _key(text: str) -> NDArray[np.uint64]:
+    return np.array([text_key(text)], np.uint64)
+
+
+def _chain(children: Rows, parent: Rows, first: Rows, following: Rows) -> None:
+    first[:] = -1
+    following[:] = -1
+    children = children[parent[children] >= 0]
+    ordered = children[np.argsort(parent[children], kind="stable")]
+    parents = parent[ordered]
+    starts = np.ones(len(ordered), np.bool_)
+    starts[1:] = parents[1:] != parents[:-1]
+    first[parents[starts]] = ordered[starts]
+    inner = np.flatnonzero(~starts)
+    following[ordered[inner - 1]] = ordered[inner]

@@ -1,0 +1,125 @@
+"""Growing columnar tables: fixed dtypes, rows that are never renumbered, marks of what changed.
+
+State: the columns that a table declares; their names and dtypes are storage
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.index import U8, KeyIndex, Rows
+
+NO_ROW = -1
+_FIRST_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's dtype and the value of a fresh row; ``derived`` ones are not in snapshots."""
+
+    dtype: str
+    default: Any = 0
+    derived: bool = False
+    text: bool = True  # of object columns: str, else bytes
+
+
+class Table:
+    """Columns as numpy attributes, addressed by row; a row whose key is 0 is free."""
+
+    COLUMNS: ClassVar[dict[str, Column]]
+    key: U8
+
+    def __init__(self) -> None:
+        self.rows = 0  # rows ever used; the columns are longer
+        self._free: list[int] = []
+        self.index = KeyIndex()
+        self.changed: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        for name, column in self.COLUMNS.items():
+            setattr(self, name, np.empty(0, column.dtype))
+        self._reserve(_FIRST_ROWS)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of columns and index, without what object columns point to."""
+        columns = sum(getattr(self, name).nbytes for name in self.COLUMNS)
+        return int(columns) + self.index.nbytes + self.changed.nbytes
+
+    def __len__(self) -> int:
+        return self.rows - len(self._free)
+
+    def live(self) -> Rows:
+        """All rows in use, ascending."""
+        return np.flatnonzero(self.key[: self.rows]).astype(np.int32)
+
+    def find_or_add(self, keys: U8) -> tuple[Rows, NDArray[np.bool_]]:
+        """Rows of the keys, which may repeat; fresh rows for unknown ones.
+
+        Returns the rows and, per key, whether its row is fresh.
+        """
+        rows = self.index.find(keys)
+        missing = rows < 0
+        if missing.any():
+            fresh, place = np.unique(keys[missing], return_inverse=True)
+            rows[missing] = self._add(fresh)[place]
+        return rows, missing
+
+    def touch(self, rows: Rows) -> None:
+        """Marks rows for the next snapshot."""
+        self.changed[rows] = True
+
+    def free(self, rows: Rows) -> None:
+        """Gives rows back; the index is rebuilt, so free many at a time."""
+        for name, column in self.COLUMNS.items():
+            getattr(self, name)[rows] = column.default
+        self.key[rows] = 0
+        self.changed[rows] = True
+        self.reindex()
+
+    def reindex(self) -> None:
+        """Rebuilds the index and the free list from the key column."""
+        live = self.live()
+        self.index = KeyIndex(len(live))
+        self.index.add(self.key[live], live)
+        self._free = np.flatnonzero(self.key[: self.rows] == 0).tolist()
+
+    def extend_to(self, rows: int) -> None:
+        """Makes at least this many rows exist, for a restore that fills them by number."""
+        if rows > self.rows:
+            self._reserve(rows)
+            self.rows = rows
+
+    def _add(self, keys: U8) -> Rows:
+        reused = self._free[len(self._free) - min(len(self._free), len(keys)) :]
+        del self._free[len(self._free) - len(reused) :]
+        appended = len(keys) - len(reused)
+        self._reserve(self.rows + appended)
+        rows = np.concatenate(
+            [
+                np.asarray(reused, np.int32),
+                np.arange(self.rows, self.rows + appended, dtype=np.int32),
+            ]
+        )
+        self.rows += appended
+        self.key[rows] = keys
+        self.index.add(keys, rows)
+        self.changed[rows] = True
+        return rows
+
+    def _reserve(self, rows: int) -> None:
+        capacity = len(self.changed)
+        if rows <= capacity:
+            return
+        grown = max(rows, capacity + capacity // 4, _FIRST_ROWS)
+        for name, column in self.COLUMNS.items():
+            old = getattr(self, name)
+            new = np.empty(grown, column.dtype)
+            new[:capacity] = old
+            new[capacity:] = column.default
+            setattr(self, name, new)
+        changed = np.zeros(grown, np.bool_)
+        changed[:capacity] = self.changed
+        self.changed = changed

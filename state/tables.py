@@ -1,0 +1,216 @@
+"""The tables of a lane: who, what happened, what was decided. Column names and dtypes are storage.
+
+Units: ``*_ms`` are instants (ms since the epoch, UTC); ``*_day`` are tenant-local days since
+       1970-01-01; ``due`` columns are instants, NEVER where nothing is due; money is minor units
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.batch import I1, I4, I8, NONE, Objects
+from state.table import Column, Table
+
+NEVER = np.iinfo(np.int64).max
+"""The due instant of what is not due."""
+
+NO_DAY = np.iinfo(np.int32).min
+"""The day of a visit that never was."""
+
+VACANT = -1
+"""Status of a visit row that no version has filled yet."""
+
+SILENT, DECIDED, SENT, WITHDRAWN = range(4)
+"""Occasion states: passed in silence, refused, commanded, commanded and taken back."""
+
+Flags = NDArray[np.bool_]
+
+
+class Words(Table):
+    """Strings of low cardinality: service lists, staff, currencies."""
+
+    COLUMNS: ClassVar = {"key": Column("u8"), "text": Column("O", None)}
+    text: Objects
+
+
+class Scopes(Table):
+    """Name spaces of provider ids: tenant, provider, branch."""
+
+    COLUMNS: ClassVar = {
+        "key": Column("u8"),
+        "tenant": Column("i4"),
+        "provider": Column("O", None),
+        "branch": Column("O", None),
+    }
+    tenant: I4
+    provider: Objects
+    branch: Objects
+
+
+class Places(Table):
+    """Branches at which visits take place, each with the zone that the settings give it."""
+
+    COLUMNS: ClassVar = {
+        "key": Column("u8"),
+        "tenant": Column("i4"),
+        "branch": Column("O", None),
+        "zone": Column("i4", derived=True),
+    }
+    tenant: I4
+    branch: Objects
+    zone: I4
+
+
+class Customers(Table):
+    """One person at one tenant, under a canonical phone."""
+
+    COLUMNS: ClassVar = {
+        "key": Column("u8"),
+        "tenant": Column("i4"),
+        "phone": Column("i8"),
+        "id": Column("S32"),
+        "known": Column("?"),
+        "segment": Column("i2"),
+        "scored_day": Column("i4", NO_DAY),
+        "last_day": Column("i4", NO_DAY),
+        "frequency": Column("i4"),
+        "monetary": Column("i8"),
+        "last_visit_ms": Column("i8", NONE),
+        "next_booking_ms": Column("i8", NONE),
+        "position": Column("i8"),
+        "as_of_ms": Column("i8"),
+        "roll_due": Column("i8", NEVER),
+        "reminder_due": Column("i8", NEVER),
+        "flush_due": Column("i8", NEVER),
+        "due": Column("i8", NEVER, derived=True),
+        "first_client": Column("i4", -1, derived=True),
+        "slot": Column("i4", -1, derived=True),
+    }
+    tenant: I4
+    phone: I8
+    id: NDArray[np.bytes_]
+    known: Flags
+    segment: NDArray[np.int16]
+    scored_day: I4
+    last_day: I4
+    frequency: I4
+    monetary: I8
+    last_visit_ms: I8
+    next_booking_ms: I8
+    position: I8
+    as_of_ms: I8
+    roll_due: I8
+    reminder_due: I8
+    flush_due: I8
+    due: I8
+    first_client: I4
+    slot: I4
+
+
+class Clients(Table):
+    """One card of a CRM, or the stand-in for visits that name a phone and no card."""
+
+    COLUMNS: ClassVar = {
+        "key": Column("u8"),
+        "tenant": Column("i4"),
+        "customer": Column("i4", -1),
+        "version": Column("i8", NONE),
+        "card_phone": Column("i8"),
+        "visit_phone": Column("i8"),
+        "has_card": Column("?"),
+        "name": Column("O", None),
+        "birthday": Column("i4"),
+        "locale": Column("O", None),
+        "consent": Column("i1", -1),
+        "consent_ms": Column("i8", NONE),
+        "gone_day": Column("i4", NO_DAY),
+        "gone_ms": Column("i8", NONE),
+        "next_client": Column("i4", -1, derived=True),
+        "first_visit": Column("i4", -1, derived=True),
+    }
+    tenant: I4
+    customer: I4
+    version: I8
+    card_phone: I8
+    visit_phone: I8
+    has_card: Flags
+    name: Objects
+    birthday: I4
+    locale: Objects
+    consent: I1
+    consent_ms: I8
+    gone_day: I4
+    gone_ms: I8
+    next_client: I4
+    first_visit: I4
+
+
+class Visits(Table):
+    """One CRM record or closed order in its newest version."""
+
+    COLUMNS: ClassVar = {
+        "key": Column("u8"),
+        "scope": Column("i4"),
+        "id": Column("i8"),
+        "id_text": Column("O", None),
+        "client": Column("i4", -1),
+        "version": Column("i8", NONE),
+        "status": Column("i1", VACANT),
+        "start_ms": Column("i8", NONE),
+        "local_ms": Column("i8", NONE),
+        "duration_ms": Column("i8", NONE),
+        "day": Column("i4", NO_DAY),
+        "amount": Column("i8"),
+        "foreign": Column("?"),
+        "currency": Column("i4", -1),
+        "place": Column("i4"),
+        "services": Column("i4", -1),
+        "staff": Column("i4", -1),
+        "held_ms": Column("i8", NONE),
+        "next_visit": Column("i4", -1, derived=True),
+    }
+    scope: I4
+    id: I8
+    id_text: Objects
+    client: I4
+    version: I8
+    status: I1
+    start_ms: I8
+    local_ms: I8
+    duration_ms: I8
+    day: I4
+    amount: I8
+    foreign: Flags
+    currency: I4
+    place: I4
+    services: I4
+    staff: I4
+    held_ms: I8
+    next_visit: I4
+
+
+class Occasions(Table):
+    """What has been decided, so that no correction decides it again.
+
+    A reminder's occasion is a visit, its start and a rule, and is kept until the start; that of an
+    entered segment until its minute is over (then ``start_ms`` is the end of that minute).
+    """
+
+    COLUMNS: ClassVar = {
+        "key": Column("u8"),
+        "rule": Column("u8"),
+        "visit": Column("i4", -1),
+        "start_ms": Column("i8", NONE),
+        "state": Column("i1"),
+        "expires_ms": Column("i8", NONE),
+        "command": Column("O", None, text=False),
+    }
+    rule: NDArray[np.uint64]
+    visit: I4
+    start_ms: I8
+    state: I1
+    expires_ms: I8
+    command: Objects

@@ -1,0 +1,120 @@
+"""Drive decode and the fold over raw lines, as a replay of one file does.
+
+Takes: record lines in log order; positions are line numbers, from 0
+Out:   ``Streams``: each lane's messages per stream, in the order in which they were owed
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from operators.decode import decode
+from operators.fold import close, fold
+from schemas.batch import STREAMS, Chunk, Message, Outputs
+from schemas.keys import customer_id
+from state.lane import LaneState
+
+ID_KEY = b"demo"
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Streams:
+    """What a run gave: ``messages[lane, stream]`` and every lane's rolling digest."""
+
+    messages: dict[tuple[int, str], list[Message]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    digests: dict[int, int] = field(default_factory=dict)
+
+    def add(self, outputs: Outputs) -> None:
+        """Append what one batch owed."""
+        self.digests[outputs.lane] = outputs.digest
+        for stream, messages in outputs.streams.items():
+            if messages:
+                self.messages[outputs.lane, stream].extend(messages)
+
+    def rows(self, stream: str) -> list[Row]:
+        """The stream's messages decoded, lane after lane, each in its order."""
+        lanes = sorted({lane for lane, _ in self.messages})
+        return [
+            json.loads(message.value)
+            for lane in lanes
+            for message in self.messages.get((lane, stream), [])
+        ]
+
+    def of(self, stream: str, tenant: str, phone: int) -> list[Row]:
+        """The decoded messages about one customer."""
+        who = customer_id(ID_KEY, tenant, phone)
+        return [row for row in self.rows(stream) if row.get("customer_id") == who]
+
+    def profiles(self) -> dict[str, Row]:
+        """The last line of every customer that is still one."""
+        last = {row["customer_id"]: row for row in self.rows("profiles")}
+        return {
+            who: row
+            for who, row in last.items()
+            if row.get("merged_into") is None and not row.get("forgotten")
+        }
+
+    def profile(self, tenant: str, phone: int) -> Row:
+        """The customer's last profile; ``KeyError`` if there never was one."""
+        return self.profiles()[customer_id(ID_KEY, tenant, phone)]
+
+
+def chunk_of(lines: Sequence[bytes], start: int, stop: int) -> Chunk:
+    """The lines ``start`` to ``stop`` as a files source hands them to decode."""
+    return Chunk(
+        lane=-1,
+        positions=np.arange(start, stop, dtype=np.int64),
+        appended_ms=None,
+        values=list(lines[start:stop]),
+    )
+
+
+def pieces(length: int, cuts: Iterable[int] | None) -> list[tuple[int, int]]:
+    """The spans between cuts; ``None`` is one piece."""
+    edges = [0, *sorted({cut for cut in cuts or () if 0 < cut < length}), length]
+    return list(pairwise(edges))
+
+
+def feed(
+    states: dict[int, LaneState], lines: Sequence[bytes], start: int, stop: int, into: Streams
+) -> None:
+    """Fold one piece of the log into the lanes that it concerns."""
+    for batch in decode(chunk_of(lines, start, stop), len(states)):
+        into.add(fold(states[batch.lane], batch))
+
+
+def run(
+    lines: Sequence[bytes],
+    lanes: int = 1,
+    cuts: Iterable[int] | None = None,
+    ended: bool = True,
+) -> Streams:
+    """Fold the whole log, cut as told; ``ended`` closes every lane, as a replay does."""
+    states = {lane: LaneState(lane, id_key=ID_KEY) for lane in range(lanes)}
+    streams = Streams()
+    for start, stop in pieces(len(lines), cuts):
+        feed(states, lines, start, stop, streams)
+    if ended:
+        for state in states.values():
+            streams.add(close(state))
+    return streams
+
+
+def comparable(streams: Streams) -> dict[tuple[int, str], list[Message]]:
+    """The streams alone, without those that stayed empty."""
+    return {
+        (lane, stream): messages
+        for (lane, stream), messages in sorted(streams.messages.items())
+        if messages and stream in STREAMS
+    }

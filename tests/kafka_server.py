@@ -1,0 +1,186 @@
+"""A real Apache Kafka node (KRaft, one process) on free ports, as a child of the tests.
+
+Takes:    Java 17 or newer and, once, Maven Central (``tests/pom.xml`` names the version)
+Delivery: ``KafkaServer`` starts in about three seconds, may be stopped, killed and started again
+          on the same ports and files; it dies with the process that started it
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CACHE = HERE / ".kafka"
+STARTUP_SECONDS = 60.0
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={folder}/log
+num.network.threads=2
+num.io.threads=4
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+"""
+
+
+class Unavailable(Exception):
+    """Kafka cannot run here; the message says what is missing."""
+
+
+def libraries() -> Path:
+    """The folder with the broker's jars, fetched once; processes that want it together wait."""
+    if shutil.which("java") is None:
+        raise Unavailable("no `java` on the path (17 or newer is needed)")
+    pom = HERE / "pom.xml"
+    folder = CACHE / hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder
+        if shutil.which("mvn") is None:
+            raise Unavailable("no `mvn` on the path to fetch Apache Kafka with")
+        partial = CACHE / "partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        fetched = subprocess.run(
+            ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
+            + [f"-DoutputDirectory={partial}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if fetched.returncode != 0:
+            last = (fetched.stdout.strip().splitlines() or ["no output"])[0]
+            raise Unavailable(f"Maven could not fetch Apache Kafka: {last}")
+        partial.rename(folder)
+    return folder
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class KafkaServer:
+    """One broker and controller in one JVM."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._jars = f"{libraries()}/*"
+        self._broker, controller = free_ports(2)
+        self.bootstrap = f"127.0.0.1:{self._broker}"
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        properties = PROPERTIES.format(broker=self._broker, controller=controller, folder=folder)
+        (folder / "server.properties").write_text(properties)
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c").wait(STARTUP_SECONDS)
+
+    def _java(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "kafka.log").open("ab") as log:
+            return subprocess.Popen(
+                ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+                + ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+                + ["-cp", self._jars, main, *arguments, str(self.folder / "server.properties")],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=_die_with_parent,
+                env={**os.environ, "LC_ALL": "C.UTF-8"},
+            )
+
+    def start(self) -> None:
+        """Return once the broker answers on its port."""
+        self._process = self._java("kafka.Kafka")
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self._broker)),
+            ):
+                return
+            time.sleep(0.05)
+        self.kill()
+        raise Unavailable(f"Apache Kafka did not start; see {self.folder / 'kafka.log'}")
+
+    def stop(self) -> None:
+        """Shut down in order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End as a power cut would, as far as this process is concerned."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+@cache
+def _shared() -> KafkaServer:
+    server = KafkaServer(Path(tempfile.mkdtemp(prefix="flowsell-kafka-")))
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    """The broker of this test process; tests that use it are of the xdist group ``kafka``."""
+    try:
+        server = _shared()
+    except Unavailable as reason:
+        print(f"skipped: {reason}")
+        pytest.skip(str(reason))
+    yield server
+    server.kill()
+    shutil.rmtree(server.folder, ignore_errors=True)
+    _shared.cache_clear()

@@ -1,0 +1,135 @@
+"""However the log is cut, crashed or repeated, the same bytes come out at the same positions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operators.fold import close
+from schemas.batch import Message
+from state.lane import LaneState
+from state.snapshots import SnapshotStore
+from tests.engine import ID_KEY, Row, Streams, comparable, feed, pieces, run
+from tests.life import large_logs, logs
+from tests.logs import Record, lines_of
+
+FINGERPRINT: dict[str, object] = {"fold": "test", "lanes": 2}
+
+
+@given(logs(), st.integers(1, 3), st.data())
+def test_any_cutting_of_the_log_gives_the_same_bytes(
+    lines: list[bytes], lanes: int, data: st.DataObject
+) -> None:
+    cuts = data.draw(st.sets(st.integers(1, len(lines)), max_size=20))
+    whole, cut = run(lines, lanes), run(lines, lanes, cuts)
+    assert comparable(cut) == comparable(whole)
+    assert cut.digests == whole.digests
+
+
+@given(logs())
+def test_one_record_at_a_time_gives_the_same_bytes(lines: list[bytes]) -> None:
+    whole, single = run(lines), run(lines, cuts=range(len(lines)))
+    assert comparable(single) == comparable(whole)
+    assert single.digests == whole.digests
+
+
+@given(logs())
+def test_a_prefix_of_the_log_gives_a_prefix_of_the_streams(lines: list[bytes]) -> None:
+    whole = run(lines, ended=False)
+    prefix = run(lines[: len(lines) // 2], ended=False)
+    for key, messages in prefix.messages.items():
+        assert whole.messages[key][: len(messages)] == messages
+
+
+@given(logs())
+def test_outputs_are_ordered_by_position(lines: list[bytes]) -> None:
+    for messages in run(lines).messages.values():
+        positions = [message.position for message in messages]
+        assert positions == sorted(positions)
+    for row in run(lines).rows("decisions"):
+        assert 0 <= row["position"] < len(lines)
+
+
+@given(logs(), st.integers(1, 3), st.data())
+def test_a_crash_after_a_snapshot_changes_nothing(
+    lines: list[bytes], lanes: int, data: st.DataObject
+) -> None:
+    cuts = data.draw(st.sets(st.integers(1, len(lines)), max_size=12))
+    spans = pieces(len(lines), cuts)
+    saves = data.draw(st.sets(st.integers(0, len(spans) - 1), min_size=1, max_size=4))
+    whole = run(lines, lanes)
+    with TemporaryDirectory() as folder:
+        resumed = crash_and_resume(lines, lanes, spans, saves, Path(folder))
+    for key, messages in resumed.messages.items():
+        owed = whole.messages[key]
+        assert owed[len(owed) - len(messages) :] == messages
+    assert resumed.digests == whole.digests
+
+
+def crash_and_resume(
+    lines: list[bytes],
+    lanes: int,
+    spans: list[tuple[int, int]],
+    saves: set[int],
+    folder: Path,
+) -> Streams:
+    """Save after some pieces, die after the last one, restore the newest snapshot, go on from it.
+
+    Each lane must owe everything from the snapshot on: what the restored lanes said is compared
+    with the end of what an undisturbed run said, and nothing before the snapshot comes again.
+    """
+    store = SnapshotStore(folder.as_uri(), FINGERPRINT)
+    states = {lane: LaneState(lane, id_key=ID_KEY) for lane in range(lanes)}
+    before = Streams()
+    owed: dict[tuple[int, str], int] = {}
+    resume = 0
+    for number, (start, stop) in enumerate(spans):
+        feed(states, lines, start, stop, before)
+        if number in saves:
+            for state in states.values():
+                store.save(state)
+            owed = {key: len(messages) for key, messages in before.messages.items()}
+            resume = stop
+    fresh = SnapshotStore(folder.as_uri(), FINGERPRINT)
+    restored = {lane: fresh.restore(lane, ID_KEY, at_most=len(lines)) for lane in range(lanes)}
+    after = Streams()
+    for start, stop in spans:
+        if start >= resume:
+            feed(restored, lines, start, stop, after)
+    for state in restored.values():
+        after.add(close(state))
+    whole = run(lines, lanes)
+    for key, messages in whole.messages.items():
+        assert len(messages) == owed.get(key, 0) + len(after.messages[key]), key
+    return after
+
+
+@given(large_logs(orderly=True), st.integers(0, 2**32))
+def test_a_record_that_comes_again_changes_no_output(log: list[Record], seed: int) -> None:
+    chance = Random(seed)
+    twice = list(log)
+    for record in chance.sample(log, len(log) // 5):
+        first = next(n for n, each in enumerate(twice) if each is record)
+        soon = record["kind"] != "webhook"  # settings that come again later are a change
+        place = first + 1 if soon else chance.randrange(first + 1, len(twice) + 1)
+        twice.insert(place, dict(record))
+    once, again = run(lines_of(log)), run(lines_of(twice))
+    for stream in ("commands", "decisions", "segments"):
+        assert without_positions(again, stream) == without_positions(once, stream)
+
+
+def without_positions(streams: Streams, stream: str) -> list[tuple[bytes, Row]]:
+    """Keys and rows, position left out."""
+    messages: list[Message] = [
+        message
+        for (_, name), each in streams.messages.items()
+        if name == stream
+        for message in each
+    ]
+    rows = [(message.key, json.loads(message.value)) for message in messages]
+    return [(key, {k: v for k, v in row.items() if k != "position"}) for key, row in rows]
