@@ -40,23 +40,23 @@ class Settings:
     """What the flow needs to know beside where records come from and go to."""
 
     lanes: int
-    save: Callable[[LaneState], None]
+    save: Callable[[LaneState], object]
     """Saves a lane's snapshot: ``SnapshotStore.save``."""
     stop: Stop = field(default_factory=Stop)
     tenants: Mapping[str, TenantSettings] = field(default_factory=dict)
     """Settings in force before the first record."""
-    observe: Callable[[Sequence[Batch]], None] = lambda batches: None
+    observe: Callable[[Sequence[Batch]], None] | None = None
     """Is shown every decoded chunk before it is folded."""
 
 
-def fingerprint(lanes: int, id_key: bytes) -> dict[str, object]:
+def fingerprint(lanes: int, id_key: bytes) -> dict[str, str]:
     """What a snapshot depends on beside the log: it is restored only under the same."""
     return {
-        "fold": FOLD_VERSION,
+        "fold": str(FOLD_VERSION),
         "tzdata": version("tzdata"),
         "phonenumbers": version("phonenumbers"),
         "id_key": blake2b(b"id_key", digest_size=8, key=id_key[:64]).hexdigest(),
-        "lanes": lanes,
+        "lanes": str(lanes),
     }
 
 
@@ -65,7 +65,7 @@ def build(source: Source, sinks: Mapping[str, Sink], settings: Settings) -> Data
     flow = Dataflow("engagement")
     records = op.input("records", flow, _GuardedSource(source, settings.stop))
     shares = op.flat_map("decode", records, _decoding(settings))
-    folded = op.stateful_batch("fold", shares, lambda kept: _LaneLogic(settings))
+    folded = op.stateful_batch("fold", shares, lambda _: _LaneLogic(settings))
     for name, sink in sinks.items():
         op.output(name, folded, _GuardedSink(sink, settings.stop))
     return flow
@@ -78,11 +78,10 @@ def _decoding(settings: Settings) -> Callable[[Control | Data], list[tuple[str, 
         if not isinstance(item, Data):
             return [(str(item.lane), item)]
         batches = decode(item.chunk, settings.lanes)
-        settings.observe(batches)
+        if settings.observe is not None:
+            settings.observe(batches)
         chunk = next(chunks)
-        return [
-            (str(batch.lane), Part(item.term, chunk, len(batches), batch)) for batch in batches
-        ]
+        return [(str(batch.lane), Part(item.term, chunk, len(batches), batch)) for batch in batches]
 
     return settings.stop.guard(shares, list)
 

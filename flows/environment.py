@@ -131,9 +131,10 @@ def kafka_property(name: str) -> str:
 
 
 def _hint(name: str) -> str:
-    known = [PREFIX + short for short in _PARSERS]
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+    near = get_close_matches(name.removeprefix(PREFIX), _PARSERS, n=1)
+    if near:
+        return f"; did you mean {PREFIX}{near[0]}?"
+    return f"; known are {', '.join(PREFIX + short for short in _PARSERS)}"
 
 
 def _is_known(name: str) -> bool:

@@ -12,25 +12,30 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from rich.console import Console
 from rich.table import Table
 
-from flows.environment import read_environment
+from flows.environment import Environment, read_environment
+from flows.kafka import client_properties
+from flows.logging import configure
 from flows.progress import Step, progress
+from flows.summary import print_json
 from schemas.engines import EngineError
+from schemas.record import PROVIDERS
 from schemas.topics import MAX_MESSAGE_BYTES, TOPICS
 from sources.generator import generate
 
 Write = Callable[[bytes], None]
 
-KINDS = ("webhook", "receipt", "settings", "history", "forget", "heartbeat")
+KINDS = ("settings", "receipt", "history", "forget", "heartbeat")
 FROM_ENVIRONMENT = ""
 """Value of ``--kafka`` given without servers."""
 
@@ -74,8 +79,9 @@ def kind_of(line: bytes) -> str:
     if len(parts) < 4 or parts[1] != b"kind":
         return "unreadable"
     kind = parts[3].decode("ascii", "replace")
-    if kind == "webhook" and len(parts) > 11 and parts[9] == b"provider":
-        return f"webhook {parts[11].decode('ascii', 'replace')}"
+    if kind == "webhook" and len(parts) > 11:
+        provider = parts[11].decode("ascii", "replace")
+        return f"webhook {provider}" if provider in PROVIDERS else "unreadable"
     return kind if kind in KINDS else "unreadable"
 
 
@@ -120,24 +126,17 @@ def paced(rate: float | None) -> Write:
 @contextmanager
 def file_writer(out: str) -> Iterator[Write]:
     """Lines into a file; compressed where its name ends in ``.gz``, byte-equal every time."""
-    if out == "-":
-        with _lines_to(sys.stdout.buffer) as write:
-            yield write
-        return
-    try:
-        file = Path(out).open("wb", buffering=_BUFFER_BYTES)
-    except OSError as error:
-        raise click.UsageError(f"cannot write {out}: {error.strerror}") from None
-    with file:
-        if not out.endswith(".gz"):
-            with _lines_to(file) as write:
-                yield write
-            return
-        with (
-            gzip.GzipFile("", "wb", compresslevel=4, fileobj=file, mtime=0) as packed,
-            _lines_to(packed) as write,
-        ):
-            yield write
+    with ExitStack() as opened:
+        file: BinaryIO | gzip.GzipFile = sys.stdout.buffer
+        if out != "-":
+            try:
+                file = opened.enter_context(Path(out).open("wb", buffering=_BUFFER_BYTES))
+            except OSError as error:
+                raise click.UsageError(f"cannot write {out}: {error.strerror}") from None
+        if out.endswith(".gz"):
+            packed = gzip.GzipFile("", "wb", compresslevel=4, fileobj=file, mtime=0)
+            file = opened.enter_context(packed)
+        yield opened.enter_context(_lines_to(file))
 
 
 @contextmanager
@@ -159,18 +158,15 @@ def _lines_to(file: BinaryIO | gzip.GzipFile) -> Iterator[Write]:
 
 
 @contextmanager
-def kafka_writer(servers: str, properties: dict[str, str], topic: str) -> Iterator[Write]:
+def kafka_writer(environment: Environment, topic: str) -> Iterator[Write]:
     """Records into the topic, keyed by tenant as every gateway does; each delivery is checked."""
-    from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
+    servers = environment.kafka
     producer = Producer(
         {
             "linger.ms": 20,
             "message.max.bytes": MAX_MESSAGE_BYTES,
             "enable.idempotence": True,
-            "log_level": 0,
-            **properties,
-            "bootstrap.servers": servers,
+            **client_properties(environment),
             "partitioner": "murmur2_random",
         }
     )
@@ -294,23 +290,15 @@ def command(
     no_progress: bool,
 ) -> None:
     """Write plausible life of synthetic tenants: the same arguments, the same bytes."""
-    from flows.logging import configure
-    from flows.summary import print_json
-
     environment = read_environment()
     configure(environment.log)
     if out is not None and kafka is not None:
         raise click.UsageError("give either --out or --kafka")
-    servers = environment.kafka if kafka == FROM_ENVIRONMENT else kafka
-    if kafka is not None and not servers:
-        raise click.UsageError("--kafka needs servers, here or in FLOWSELL_KAFKA")
+    if kafka is not None and kafka != FROM_ENVIRONMENT:
+        environment = replace(environment, kafka=kafka)
     lines = generate(tenants, customers, days, seed, faults, records, start.date())
     target = out or "-"
-    writer = (
-        kafka_writer(servers, dict(environment.kafka_properties), topic)
-        if servers and kafka is not None
-        else file_writer(target)
-    )
+    writer = file_writer(target) if kafka is None else kafka_writer(environment, topic)
     with progress("generating", days * 1_000, not no_progress) as step, writer as write:
         tally = write_all(lines, write, paced(rate), log_days(start.date(), days, step))
     if kafka is None and target == "-":
@@ -318,5 +306,5 @@ def command(
     elif as_json:
         print_json(tally.as_json())
     else:
-        where = target if kafka is None else f"{topic} at {servers}"
+        where = target if kafka is None else f"{topic} at {environment.kafka}"
         print_tally(tally, where, Console(highlight=False))

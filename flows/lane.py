@@ -51,7 +51,7 @@ class Work:
 
     fold: Callable[[LaneState, Batch], Outputs]
     close: Callable[[LaneState], Outputs]
-    save: Callable[[LaneState], None]
+    save: Callable[[LaneState], object]
 
 
 def owed(outputs: Outputs, committed: int) -> Outputs:
@@ -113,6 +113,8 @@ class Lane:
             raise AssertionError(f"lane {self.state.lane}: item of term {item.term}")
         if isinstance(item, Part):
             return self._fold(item)
+        if isinstance(item, SnapshotDue | EndOfInput) and item.position is not None:
+            self.state.position = max(self.state.position, item.position)
         if isinstance(item, EndOfInput):
             self._reached(self.committed)
             closed = self._work.close(self.state)
@@ -130,17 +132,20 @@ class Lane:
         if first < self.state.position or across:
             raise AssertionError(f"lane {batch.lane}: a chunk across S or C")
         self._reached(first)
-        if self.state.position == 0:
-            self._apply_settings(int(batch.appended_ms[0]))
+        if self.state.clock_ms == 0:
+            self._apply_settings(max(int(batch.appended_ms[0]), 0))
         outputs = self._work.fold(self.state, batch)
         if last < self.committed:
             return []
         return [Folded(self.term, owed(outputs, self.committed), part.chunk, part.parts)]
 
     def _apply_settings(self, appended_ms: int) -> None:
+        """Before the lane's first record that has a time; the same settings twice change nothing."""
+        position = self.state.position
         first = settings_batch(self.state.lane, self._lanes, self._tenants, appended_ms)
         if first is not None:
             self._work.fold(self.state, first)
+            self.state.position = position
 
     def _reached(self, position: int) -> None:
         """Compare digests once, when everything before C has been folded again."""

@@ -35,12 +35,16 @@ def progress(title: str, total: int, shown: bool = True) -> Iterator[Step]:
     """Show how work comes on; ``step`` takes what of ``total`` is done, and records so far."""
     console = Console(stderr=True)
     if not shown:
-        yield lambda done, records: None
+        yield _nothing
     elif console.is_terminal:
         with _bar(title, total, console) as step:
             yield step
     else:
         yield _lines(title, total)
+
+
+def _nothing(done: int, records: int) -> None:  # noqa: ARG001 - a Step
+    return None
 
 
 @contextmanager

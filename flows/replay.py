@@ -27,6 +27,7 @@ from flows.stop import Stop, draining_on_signals
 from schemas.settings import TenantSettings, parse_tenants_file
 from sinks.files import FilesSink, Noted, OutputFolder, Position
 from sources.files import (
+    BLOCK_BYTES,
     FilesSource,
     LineReader,
     Mark,
@@ -51,7 +52,8 @@ class Replay:
     lanes: int
     id_key: bytes
     tenants: Mapping[str, TenantSettings] = field(default_factory=dict)
-    block_bytes: int | None = None
+    block_bytes: int = BLOCK_BYTES
+    snapshot_seconds: float = SNAPSHOT_EVERY_SECONDS
 
     def run_identity(self) -> dict[str, Any]:
         """What must not change when a stopped replay goes on, by the name people know it by."""
@@ -143,10 +145,10 @@ def _fold(what: Replay, output: OutputFolder, stop: Stop, step: Step) -> None:
     limit = DeadLetterLimit(position.position)
     limit.recall(position.notes.get("limit", {}))
     source = FilesSource(
-        LineReader(what.paths, **({"block_bytes": what.block_bytes} if what.block_bytes else {})),
+        LineReader(what.paths, what.block_bytes),
         assigned_lanes(store, position, what),
         halted=lambda at_end: stop.asked() or limit.broken(at_end),
-        snapshot_due=every(SNAPSHOT_EVERY_SECONDS, time.monotonic),
+        snapshot_due=every(what.snapshot_seconds, time.monotonic),
         on_chunk=lambda records, done: step(done, records),
     )
 
@@ -156,8 +158,11 @@ def _fold(what: Replay, output: OutputFolder, stop: Stop, step: Step) -> None:
 
     settings = Settings(what.lanes, store.save, stop, what.tenants, limit.observe)
     flow = build(source, {"files": FilesSink(output, noted)}, settings)
-    # One batch an epoch: a chunk is committed before the next one is read.
-    run_main(flow, epoch_interval=timedelta(0))
+    try:
+        # One batch an epoch: a chunk is committed before the next one is read.
+        run_main(flow, epoch_interval=timedelta(0))
+    finally:
+        source.reader.close()
     stop.check()
     limit.check()
 
@@ -221,10 +226,19 @@ def replay_of(
 
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder of the outputs; the same folder goes on where a run was stopped.")
-@click.option("--settings", type=click.Path(path_type=Path), metavar="FILE",
-              help="Tenants' settings in force before the first line (TOML, YAML or JSON).")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the outputs; the same folder goes on where a run was stopped.",
+)
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Tenants' settings in force before the first line (TOML, YAML or JSON).",
+)
 @click.option("--clickhouse", metavar="DIR", help="Load the outputs into embedded ClickHouse.")
 @click.option("--lanes", type=click.IntRange(1, 4096), help="Default: FLOWSELL_LANES, else 16.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")

@@ -7,6 +7,8 @@ State: Kafka's committed positions, and snapshots under FLOWSELL_STATE
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,9 +21,11 @@ from flows.environment import Environment, EnvironmentMistake, read_environment
 from flows.kafka import Topics, client_properties
 from flows.logging import configure
 from flows.stop import Stop, draining_on_signals
+from schemas.engines import EngineError
 from sinks.kafka import KafkaCommitter, KafkaSink
 from sources.group import Group, Membership
 from sources.kafka import KafkaSource, Reader
+from state.lane import LaneState
 from state.snapshots import SnapshotStore
 
 GROUP = "flowsell.engagement"
@@ -42,8 +46,17 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
     log = structlog.get_logger("engagement")
     properties = client_properties(environment)
     Topics(properties).check(environment.lanes)
-    marks = fingerprint(environment.lanes, id_key)
+    marks = {name: str(value) for name, value in fingerprint(environment.lanes, id_key).items()}
     store = SnapshotStore(state, marks)
+
+    def save(state: LaneState) -> None:
+        with _storing():
+            store.save(state)
+
+    def restore(lane: int, at_most: int) -> LaneState:
+        with _storing():
+            return store.restore(lane, id_key, at_most)
+
     committer = KafkaCommitter(properties, instance, GROUP, marks)
     membership = Membership(
         properties=properties,
@@ -53,7 +66,7 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
         snapshot_seconds=cadence.snapshot_seconds,
         heartbeat_seconds=cadence.heartbeat_seconds,
     )
-    group = Group(membership, committer, lambda n, c: store.restore(n, id_key, c), store.save)
+    group = Group(membership, committer, restore, save)
     reader = Reader(group, committer)
     committer.original = reader.original
     # The transaction that an earlier life left open ends before positions are asked for.
@@ -64,7 +77,7 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
         flow = build(
             KafkaSource(reader, lambda: stop.draining),
             {"kafka": KafkaSink(committer)},
-            Settings(environment.lanes, store.save, stop),
+            Settings(environment.lanes, save, stop),
         )
         run_main(flow, epoch_interval=EPOCH)
     finally:
@@ -72,6 +85,15 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
         committer.close()
     stop.check()
     log.info("drained", instance=instance)
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """A store that cannot be reached or written is an engine that failed."""
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(f"the state cannot be read or written: {error}") from error
 
 
 def _required(environment: Environment) -> tuple[str, str, bytes]:

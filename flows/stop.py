@@ -47,7 +47,7 @@ class Stop:
                 return step(*args, **kwargs)
             except StopIteration:
                 raise
-            except BaseException as failure:  # also KeyboardInterrupt: it would panic the engine
+            except BaseException as failure:  # noqa: BLE001 - whatever it is, it would panic the engine
                 self.fail(failure)
                 return instead()
 
@@ -63,7 +63,7 @@ class Stop:
 def draining_on_signals(stop: Stop) -> Iterator[None]:
     """SIGTERM and SIGINT ask for a drain; a second SIGINT interrupts."""
 
-    def drain(number: int, frame: FrameType | None) -> None:
+    def drain(number: int, _: FrameType | None) -> None:
         if stop.draining and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.draining = True

@@ -14,7 +14,6 @@ import numpy as np
 
 from operators.encode import Owed, instant_text, segment_text, speaker
 from operators.gate import refusal
-from operators.segments import own_day, recency_days
 from schemas.batch import SERVICES_SEPARATOR
 from schemas.keys import command_id, decision_id
 from schemas.outputs import Command, Decision, Rfm, Visit
@@ -29,7 +28,7 @@ class Due:
     """A rule's occasion that has come for one customer.
 
     ``due_ms`` is its due minute, ``made_ms`` the moment that the outputs tell, ``now_ms`` the lane
-    clock at the record ``position`` that brought it about.
+    clock at the record ``position`` that brought it about, ``today`` the customer's local day.
     """
 
     customer: int
@@ -40,6 +39,7 @@ class Due:
     now_ms: int
     position: int
     expires_ms: int
+    today: int
     visit: Visit | None
     place: int | None
 
@@ -114,7 +114,7 @@ def _command(state: LaneState, due: Due, identity: str, segment: int) -> Command
         branch=branch or None,
         visit=due.visit,
         segment=segment_text(segment),
-        rfm=_rfm(state, row, due.due_ms),
+        rfm=_rfm(state, row, due.today),
         scheme=SCHEME,
         thresholds_version=settings.version,
         due_at=instant_text(due.due_ms),
@@ -125,13 +125,11 @@ def _command(state: LaneState, due: Due, identity: str, segment: int) -> Command
     )
 
 
-def _rfm(state: LaneState, row: int, at_ms: int) -> Rfm:
+def _rfm(state: LaneState, row: int, today: int) -> Rfm:
     customers = state.customers
-    one = np.array([row], np.int32)
-    day = own_day(state, one, np.array([at_ms]))
-    came = customers.last_day[row] != NO_DAY
+    last = int(customers.last_day[row])
     return Rfm(
-        recency_days=int(recency_days(customers.last_day[one], day)[0]) if came else None,
+        recency_days=None if last == NO_DAY else max(today - last, 0),
         frequency=int(customers.frequency[row]),
         monetary_minor=int(customers.monetary[row]),
         currency=state.tenants.settings[customers.tenant[row]].currency,

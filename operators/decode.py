@@ -11,33 +11,77 @@ where no tenant can be told; a heartbeat of a file lands in every lane.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
 
 from schemas.batch import (
+    ACCEPTED,
+    FAILED,
+    I8,
+    NONE,
     Batch,
     Chunk,
+    ClientEvents,
+    DeadLetter,
+    IncomingEvents,
+    PaymentEvents,
+    SettingsEvent,
+    StatusEvents,
+    VisitEvents,
 )
+from schemas.keys import lane_of, text_key
 from schemas.record import (
+    PROVIDERS,
+    RECORD_KINDS,
     SIZE_LIMIT,
     UNREADABLE,
+    Forget,
     Heartbeat,
+    History,
+    Outline,
+    Receipt,
+    SettingsRecord,
     Webhook,
+    decode_outline,
     decode_record,
+    unreadable,
+    well_formed,
 )
-from schemas.webhooks import generic, whatsapp, yclients
-from schemas.webhooks.findings import Findings
+from schemas.settings import SettingsError, parse_settings
+from schemas.webhooks import drift, generic, whatsapp, yclients
+from schemas.webhooks.findings import (
+    RECEIPT,
+    Findings,
+    all_the_same,
+    flags,
+    indexes,
+    integers,
+    objects,
+)
+from schemas.webhooks.times import instants
 
 STAGE = "decode"
 
-Reader = Callable[[str, Sequence[int], Sequence[Webhook], Findings], None]
 
-READERS: dict[str, Reader] = {
-    "yclients": yclients.read,
-    "altegio": yclients.read,
-    "whatsapp": whatsapp.read,
-    "generic": generic.read,
+class Reader(Protocol):
+    """Turns a provider's bodies into events, one by one, and adds them to the findings."""
+
+    def read(self, record: int, webhook: Webhook) -> None:
+        """One webhook; ``record`` is its place in the batch."""
+
+    def finish(self) -> None:
+        """Adds everything that was read."""
+
+
+READERS: dict[str, Callable[[str, Findings], Reader]] = {
+    "yclients": yclients.Reader,
+    "altegio": yclients.Reader,
+    "whatsapp": whatsapp.Reader,
+    "generic": generic.Reader,
 }
 
 BODIES: dict[str, Callable[[Any], object]] = {
@@ -66,6 +110,36 @@ def decode_only(values: list[bytes]) -> int:
     return read
 
 
+class Readers(dict[str, Reader]):
+    """The readers of one lane's share by provider, made where they are first needed."""
+
+    def __init__(self, findings: Findings) -> None:
+        super().__init__()
+        self.findings = findings
+
+    def __missing__(self, provider: str) -> Reader:
+        self[provider] = reader = READERS.get(provider, Stranger)(provider, self.findings)
+        return reader
+
+
+class Stranger:
+    """Refuses the webhooks of a provider that has no reader."""
+
+    def __init__(self, provider: str, findings: Findings) -> None:
+        known = provider in PROVIDERS
+        self.message = (
+            f"provider: {provider} is not supported yet" if known else "provider: unknown"
+        )
+        self.findings = findings
+
+    def read(self, record: int, _: Webhook) -> None:
+        """Refuses it."""
+        self.findings.refuse(record, "provider", self.message)
+
+    def finish(self) -> None:
+        """Has nothing to add."""
+
+
 class Share:
     """One lane's share of a chunk: its records' numbers, times and contents, not yet read.
 
@@ -76,16 +150,36 @@ class Share:
         self.lane = lane
         self.records = 0
         self.heads: list[Any] = []  # index in the chunk, received_at, appended_at
-        self.webhooks: defaultdict[str, list[Any]] = defaultdict(list)  # record, webhook
+        self.webhooks = 0
         self.receipts: list[tuple[int, Receipt]] = []
         self.settings: list[tuple[int, SettingsRecord]] = []
         self.findings = Findings()
+        self.readers = Readers(self.findings)
 
     def take(self, index: int, received_at: str, appended_at: str | None) -> int:
         """The number in the lane's batch of one more record."""
         self.heads += (index, received_at, appended_at)
         self.records += 1
         return self.records - 1
+
+    def turn_away(self, record: int, told: Webhook | Aside) -> None:
+        """Refuses a record that belongs to another lane, or whose key is not its tenant."""
+        self.findings.counts["records", _KINDS[type(told)]] += 1
+        self.findings.refuse(record, "tenant", "tenant: not of this lane, or not the record's key")
+
+    def set_aside(self, record: int, told: Aside) -> None:
+        """Keeps a record that is no webhook until the lane's clock is known."""
+        kind = _KINDS[type(told)]
+        self.findings.counts["records", kind] += 1
+        if type(told) is Receipt:
+            self.receipts.append((record, told))
+        elif type(told) is SettingsRecord:
+            self.settings.append((record, told))
+        else:
+            self.findings.ignore(kind)
+
+
+Aside = Receipt | SettingsRecord | History | Forget
 
 
 class Shares(dict[int, Share]):
@@ -105,13 +199,23 @@ class Shares(dict[int, Share]):
         """Those that a heartbeat reaches."""
         return [self[lane] for lane in range(self.lanes)] if self.of_file else [self[self.first]]
 
+    def refuse_large(self, index: int, value: bytes) -> None:
+        """A record that is not even parsed, so that its tenant is not known either."""
+        findings = self[self.first].findings
+        record = self[self.first].take(index, "", None)
+        findings.refuse(record, "size", f"{len(value)} bytes, over {SIZE_LIMIT}")
+        findings.counts["records", "unknown"] += 1
+
     def refuse(self, index: int, value: bytes, error: Exception) -> None:
         """A record without a usable envelope; it lands with its tenant where that can be told."""
         reason, message = unreadable(error)
+        outline = Outline()
         try:
+            well_formed(value)
             outline = decode_outline(value)
+        except msgspec.ValidationError:
+            pass  # JSON, but no object
         except UNREADABLE as worse:
-            outline = Outline()
             reason, message = unreadable(worse)
         tenant, at, appended = outline.tenant, outline.received_at, outline.appended_at
         known = self.of_file and type(tenant) is str and tenant
@@ -131,11 +235,16 @@ class Homes(dict[str, tuple[Share, bytes, bool]]):
         self.shares = shares
 
     def __missing__(self, tenant: str) -> tuple[Share, bytes, bool]:
-        lane = lane_of(tenant, self.shares.lanes)
-        at_home = self.shares.of_file or lane == self.shares.first
-        home = self.shares[lane if at_home else self.shares.first], tenant.encode(), at_home
-        self[tenant] = home
+        shares = self.shares
+        lane, key = _address(tenant, shares.lanes)
+        at_home = shares.of_file or lane == shares.first
+        self[tenant] = home = shares[lane if at_home else shares.first], key, at_home
         return home
+
+
+@lru_cache(maxsize=65_536)
+def _address(tenant: str, lanes: int) -> tuple[int, bytes]:
+    return lane_of(tenant, lanes), tenant.encode()
 
 
 def decode(chunk: Chunk, lanes: int) -> list[Batch]:
@@ -145,10 +254,7 @@ def decode(chunk: Chunk, lanes: int) -> list[Batch]:
     keys = chunk.keys
     for index, value in enumerate(chunk.values):
         if len(value) > SIZE_LIMIT:
-            share = shares[shares.first]
-            record = share.take(index, "", None)
-            share.findings.refuse(record, "size", f"{len(value)} bytes, over {SIZE_LIMIT}")
-            share.findings.counts["records", "unknown"] += 1
+            shares.refuse_large(index, value)
             continue
         try:
             told = decode_record(value)
@@ -163,12 +269,12 @@ def decode(chunk: Chunk, lanes: int) -> list[Batch]:
         share.records = record + 1
         share.heads += (index, told.received_at, told.appended_at)
         if not at_home or (keys is not None and keys[index] != key):
-            share.findings.refuse(record, "tenant", "tenant: not of this lane or not the key")
-            share.findings.counts["records", _KINDS[type(told)]] += 1
+            share.turn_away(record, told)
         elif type(told) is Webhook:
-            share.webhooks[told.provider] += (record, told)
+            share.webhooks += 1
+            share.readers[told.provider].read(record, told)
         else:
-            _set_aside(share, record, told)
+            share.set_aside(record, told)
     return [_batch(shares[lane], chunk) for lane in sorted(shares)]
 
 
@@ -185,44 +291,23 @@ def _beat(shares: Shares, index: int, beat: Heartbeat) -> None:
     shares[shares.first].findings.counts["records", "heartbeat"] += 1
 
 
-def _set_aside(
-    share: Share, record: int, told: Receipt | SettingsRecord | History | Forget
-) -> None:
-    kind = _KINDS[type(told)]
-    share.findings.counts["records", kind] += 1
-    if type(told) is Receipt:
-        share.receipts.append((record, told))
-    elif type(told) is SettingsRecord:
-        share.settings.append((record, told))
-    else:
-        share.findings.ignore(kind)
-
-
 def _batch(share: Share, chunk: Chunk) -> Batch:
     """Reads a lane's share, kind by kind, into columns."""
     findings = share.findings
     rows = integers(share.heads[0::3])
     appended_ms = _clock(share, None if chunk.appended_ms is None else chunk.appended_ms[rows])
-    refused = frozenset(findings.refusals)
-    for provider, group in share.webhooks.items():
-        records, webhooks = group[0::2], group[1::2]
-        findings.counts["records", "webhook"] += len(records)
-        if refused:
-            kept = [at for at, record in enumerate(records) if record not in refused]
-            records = [records[at] for at in kept]
-            webhooks = [webhooks[at] for at in kept]
-        reader = READERS.get(provider, _refuse_provider)
-        reader(provider, records, webhooks, findings)
-    _add_receipts(
-        [each for each in share.receipts if each[0] not in refused], appended_ms, findings
-    )
-    settings = _settings([each for each in share.settings if each[0] not in refused], findings)
+    for reader in share.readers.values():
+        reader.finish()
+    _add_receipts(share.receipts, appended_ms, findings)
+    settings = _settings(share.settings, findings)
+    if share.webhooks:
+        findings.counts["records", "webhook"] += share.webhooks
     dead_letters = _dead_letters(share, chunk)
     return Batch(
         lane=share.lane,
         positions=chunk.positions[rows],
         appended_ms=appended_ms,
-        scopes=[Scope(*scope) for scope in findings.scopes],
+        scopes=findings.scopes.scopes,
         visits=findings.found(VisitEvents),
         clients=findings.found(ClientEvents),
         statuses=findings.found(StatusEvents),
@@ -239,29 +324,25 @@ def _clock(share: Share, appended_ms: I8 | None) -> I8:
 
     Both times of an envelope must be readable, whichever of them counts.
     """
+    findings = share.findings
     received_at, appended_at = share.heads[1::3], share.heads[2::3]
     received = instants(received_at)
     unreadable = received == NONE
     clock = received
-    if any(appended_at):
+    absent = appended_at.count(None)
+    if absent == 0:
+        clock = instants(appended_at)
+        unreadable |= clock == NONE
+    elif absent < share.records:
         appended = instants([text or "" for text in appended_at])
         given = np.fromiter((text is not None for text in appended_at), np.bool_, share.records)
         unreadable |= given & (appended == NONE)
         clock = np.where(given, appended, received)
-    for record in np.flatnonzero(unreadable).tolist():
-        share.findings.refuse(
-            record, "clock", "received_at, appended_at: unreadable or outside 1990 to 2099"
-        )
+    if unreadable.any():
+        findings.barred = unreadable
+        for record in np.flatnonzero(unreadable).tolist():
+            findings.refuse(record, "clock", "received_at, appended_at: no time of 1990 to 2099")
     return clock if appended_ms is None else appended_ms
-
-
-def _refuse_provider(
-    provider: str, records: Sequence[int], _: Sequence[Webhook], findings: Findings
-) -> None:
-    known = provider in PROVIDERS
-    message = f"provider: {provider} is not supported yet" if known else "provider: unknown"
-    for record in records:
-        findings.refuse(record, "provider", message)
 
 
 def _add_receipts(
@@ -291,6 +372,8 @@ def _settings(
 ) -> list[SettingsEvent]:
     events = []
     for record, each in told:
+        if findings.barred is not None and findings.barred[record]:
+            continue
         try:
             settings = parse_settings(each.settings, f"tenants.{each.tenant}")
         except SettingsError as mistake:

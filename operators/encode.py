@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
+from typing import Any
 
 import msgspec
+import numpy as np
 import xxhash
 
+from operators.features import walk
 from operators.segments import Codes, own_day, recency_days
 from schemas.batch import ATTENDED, I4, I8, NONE, STREAMS, Message
 from schemas.outputs import Cause, Command, Consent, Decision, Profile, SegmentChange
@@ -23,10 +25,11 @@ from state.lane import LaneState
 from state.tables import NO_DAY
 
 _ENCODER = msgspec.json.Encoder()
-_FINAL_ORDER = itemgetter(0, 1, 2, 3)
 _DIGEST_MASK = (1 << 64) - 1
 
-_Line = tuple[int, int, bytes, str, bytes]
+_NONE_KNOWN: dict[str, Any] = {}
+
+_Line = tuple[int, int, bytes, str, int, bytes]
 
 
 class Owed:
@@ -43,7 +46,8 @@ class Owed:
         self, stream: str, position: int, due_ms: int, key: bytes, rule: str, value: bytes
     ) -> None:
         """Owes one encoded message."""
-        self._lines[stream].append((position, due_ms, key, rule, value))
+        lines = self._lines[stream]
+        lines.append((position, due_ms, key, rule, len(lines), value))
 
     def decision(self, due_ms: int, decision: Decision) -> None:
         """Owes a decision."""
@@ -62,8 +66,8 @@ class Owed:
         """Everything owed, in final order."""
         ordered = {}
         for stream, lines in self._lines.items():
-            lines.sort(key=_FINAL_ORDER)
-            ordered[stream] = [Message(line[0], line[2], line[4]) for line in lines]
+            lines.sort()
+            ordered[stream] = [Message(line[0], line[2], line[5]) for line in lines]
         return ordered
 
 
@@ -85,11 +89,6 @@ def instant_text(ms: int) -> str:
     """RFC 3339, UTC, with milliseconds only where there are any."""
     moment = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{moment}.{ms % 1000:03d}Z" if ms % 1000 else f"{moment}Z"
-
-
-def optional_instant(ms: int) -> str | None:
-    """The instant as text, ``None`` for NONE."""
-    return None if ms == NONE else instant_text(ms)
 
 
 @lru_cache(maxsize=64)
@@ -194,68 +193,107 @@ def owe_profiles(
     state: LaneState, owed: Owed, standing: Standing, positions: I8, due_ms: I8
 ) -> None:
     """One profile for each customer, owed at the given positions and instants."""
-    table, clients = state.customers, state.clients
+    table = state.customers
     rows = standing.customer
     tenants = table.tenant[rows].tolist()
-    names = [state.tenants.name[tenant] for tenant in tenants]
-    currencies = [state.tenants.settings[tenant].currency for tenant in tenants]
+    client = _speakers(state, rows)
     recency = recency_days(standing.last_day, standing.today)
-    for at, (row, name, key, phone, code, last, days) in enumerate(
-        zip(
-            rows.tolist(),
-            names,
-            table.id[rows].tolist(),
-            table.phone[rows].tolist(),
-            standing.segment.tolist(),
-            standing.last_day.tolist(),
-            recency.tolist(),
-            strict=True,
-        )
+    for (
+        tenant,
+        key,
+        phone,
+        name,
+        birthday,
+        code,
+        last,
+        days,
+        f,
+        m,
+        last_ms,
+        next_ms,
+        as_of,
+        changed,
+        consent,
+        at,
+        due,
+    ) in zip(
+        tenants,
+        table.id[rows].tolist(),
+        table.phone[rows].tolist(),
+        np.where(client >= 0, state.clients.name[client], None).tolist(),
+        np.where(client >= 0, state.clients.birthday[client], 0).tolist(),
+        standing.segment.tolist(),
+        standing.last_day.tolist(),
+        recency.tolist(),
+        standing.frequency.tolist(),
+        standing.monetary.tolist(),
+        standing.last_visit_ms.tolist(),
+        standing.next_booking_ms.tolist(),
+        standing.as_of_ms.tolist(),
+        table.position[rows].tolist(),
+        consents(state, rows),
+        positions.tolist(),
+        due_ms.tolist(),
+        strict=True,
     ):
-        client = speaker(state, row)
         profile = Profile(
-            tenant=name,
+            tenant=state.tenants.name[tenant],
             customer_id=key.decode(),
             phone=f"+{phone}",
-            name=clients.name[client] if client >= 0 else None,
-            aliases={},
+            name=name,
+            aliases=_NONE_KNOWN,
             segment=segment_text(code),
             r=code // 100 or None,
             f=code // 10 % 10 or None,
             m=code % 10 or None,
             recency_days=None if last == NO_DAY else days,
-            frequency=int(standing.frequency[at]),
-            monetary_minor=int(standing.monetary[at]),
-            currency=currencies[at],
-            last_visit_at=optional_instant(int(standing.last_visit_ms[at])),
-            next_booking_at=optional_instant(int(standing.next_booking_ms[at])),
-            birthday=birthday_text(int(clients.birthday[client])) if client >= 0 else None,
-            consent=consents(state, row),
-            as_of=instant_text(int(standing.as_of_ms[at])),
-            position=int(table.position[row]),
+            frequency=f,
+            monetary_minor=m,
+            currency=state.tenants.settings[tenant].currency,
+            last_visit_at=None if last_ms == NONE else instant_text(last_ms),
+            next_booking_at=None if next_ms == NONE else instant_text(next_ms),
+            birthday=birthday_text(birthday) if birthday else None,
+            consent=consent,
+            as_of=instant_text(as_of),
+            position=changed,
         )
-        owed.add("profiles", int(positions[at]), int(due_ms[at]), key, "", _ENCODER.encode(profile))
+        owed.add("profiles", at, due, key, "", _ENCODER.encode(profile))
 
 
-def birthday_text(birthday: int) -> str | None:
-    """``YYYY-MM-DD`` of a number yyyymmdd."""
-    if not birthday:
-        return None
-    return f"{birthday // 10_000:04d}-{birthday // 100 % 100:02d}-{birthday % 100:02d}"
+def _speakers(state: LaneState, customers: Rows) -> Rows:
+    """``speaker`` of each; most customers have one card."""
+    clients = state.customers.first_client[customers]
+    several = (clients >= 0) & (state.clients.next_client[clients] >= 0)
+    for at in np.flatnonzero(several).tolist():
+        clients[at] = speaker(state, int(customers[at]))
+    return clients
 
 
-def consents(state: LaneState, customer: int) -> dict[str, Consent]:
-    """What the newest of the customer's cards says about marketing."""
+def consents(state: LaneState, customers: Rows) -> list[dict[str, Consent]]:
+    """What the newest of each customer's cards says about marketing."""
     clients = state.clients
-    client = int(state.customers.first_client[customer])
-    newest: tuple[int, int] | None = None
-    while client >= 0:
-        if clients.consent[client] >= 0:
-            told = (int(clients.consent_ms[client]), int(clients.consent[client]))
-            newest = told if newest is None else max(newest, told)
-        client = int(clients.next_client[client])
-    if newest is None:
-        return {}
-    return {
-        "marketing": Consent(value=bool(newest[1]), at=instant_text(newest[0]), source="client")
-    }
+    found = [_NONE_KNOWN] * len(customers)
+    owner, client = walk(
+        state.customers.first_client[customers],
+        clients.next_client,
+        np.arange(len(customers), dtype=np.int32),
+    )
+    told = clients.consent[client] >= 0
+    owner, client = owner[told], client[told]
+    # Sorted by when it was told: the last one written stays.
+    for at in np.lexsort((clients.consent[client], clients.consent_ms[client])).tolist():
+        row = client[at]
+        found[owner[at]] = {
+            "marketing": Consent(
+                value=bool(clients.consent[row]),
+                at=instant_text(int(clients.consent_ms[row])),
+                source="client",
+            )
+        }
+    return found
+
+
+@lru_cache(maxsize=65_536)
+def birthday_text(birthday: int) -> str:
+    """``YYYY-MM-DD`` of a number yyyymmdd."""
+    return f"{birthday // 10_000:04d}-{birthday // 100 % 100:02d}-{birthday % 100:02d}"

@@ -77,6 +77,7 @@ def _enter_one(
             now_ms=int(moment.now_ms[at]),
             position=int(moment.position[at]),
             expires_ms=due + ttl,
+            today=int(state.customers.scored_day[customer]),
             visit=None,
             place=None,
         ),

@@ -46,12 +46,13 @@ def history_of(state: LaneState, customers: Rows) -> History:
     """Follows the chains customer → clients → visits for all customers at once."""
     clients, visits = state.clients, state.visits
     owners = np.arange(len(customers), dtype=np.int32)
-    owner, client = _walk(state.customers.first_client[customers], clients.next_client, owners)
-    owner, visit = _walk(clients.first_visit[client], visits.next_visit, owner)
+    owner, client = walk(state.customers.first_client[customers], clients.next_client, owners)
+    owner, visit = walk(clients.first_visit[client], visits.next_visit, owner)
     return History(owner, visit)
 
 
-def _walk(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
+def walk(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
+    """Every row of the chains that begin at ``heads``, with its chain's owner."""
     found_owners, found = [], []
     while True:
         there = heads >= 0
@@ -115,9 +116,7 @@ def _gone(state: LaneState, customers: Rows) -> tuple[I4, I8]:
     last_day = np.full(len(customers), NO_DAY, np.int32)
     last_ms = np.full(len(customers), NONE)
     owners = np.arange(len(customers), dtype=np.int32)
-    owner, client = _walk(
-        state.customers.first_client[customers], state.clients.next_client, owners
-    )
+    owner, client = walk(state.customers.first_client[customers], state.clients.next_client, owners)
     np.maximum.at(last_day, owner, state.clients.gone_day[client])
     np.maximum.at(last_ms, owner, state.clients.gone_ms[client])
     return last_day, last_ms

@@ -166,12 +166,18 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
             state, named, lines, work.visits, work.cards, work.clock_ms, work.counts
         )
         heads[waiting] += 1
-        record = named.record[touched.line]
-        moment = Moment(work.clock_ms[record], work.positions[record])
+        back = _moment(work, touched.reassigned_line)
+        reminders.hand_back(state, owed, touched.reassigned, back)
+        moment = _moment(work, touched.line)
         score(state, owed, touched.customer, _CAUSES[touched.cause], moment.now_ms, moment)
         due = touched.customer[table.due[touched.customer] <= last_clock]
         agenda = np.union1d(agenda, due)
     table.slot[customers] = -1
+
+
+def _moment(work: _Work, lines: Rows) -> Moment:
+    record = work.named.record[lines]
+    return Moment(work.clock_ms[record], work.positions[record])
 
 
 def _by_unit(named: Named) -> Rows:

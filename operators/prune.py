@@ -13,7 +13,7 @@ import numpy as np
 from operators.visits import remember_last_day
 from schemas.batch import ATTENDED
 from state.lane import LaneState
-from state.tables import NO_DAY, VACANT
+from state.tables import VACANT
 
 
 def prune(state: LaneState, now_ms: int) -> None:
@@ -22,10 +22,9 @@ def prune(state: LaneState, now_ms: int) -> None:
     live = visits.live()
     tenant = state.scopes.tenant[visits.scope[live]]
     today = state.tenant_day(tenant, np.full(len(live), now_ms))
-    age = today - visits.day[live].astype(np.int64)
-    timed = visits.day[live] != NO_DAY
+    age = today - visits.kept_day[live].astype(np.int64)
     empty = visits.status[live] == VACANT
-    gone = live[empty | (timed & (age >= state.tenants.window[tenant]))]
+    gone = live[empty | (age >= state.tenants.window[tenant])]
     if len(gone):
         counted = gone[(visits.status[gone] == ATTENDED) & (visits.client[gone] >= 0)]
         remember_last_day(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from operators.decide import Due, decide, visit_occasion, visit_text, withdraw
 from operators.encode import Owed
 from operators.features import History
+from operators.segments import own_day
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
@@ -67,12 +68,24 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment
     _schedule(state, customers, owner[holds], visit[holds], now[holds])
 
 
+def hand_back(state: LaneState, owed: Owed, reassigned: Rows, moment: Moment) -> None:
+    """Visits that became another client's: what was sent for them went to the wrong person."""
+    visits, occasions = state.visits, state.occasions
+    held = visits.held_ms[reassigned]
+    for at in np.flatnonzero(held != NONE).tolist():
+        row = int(reassigned[at])
+        kept = np.flatnonzero((occasions.visit == row) & (occasions.start_ms == held[at]))
+        _withdraw_all(state, owed, kept, int(moment.now_ms[at]), int(moment.position[at]))
+        visits.held_ms[row] = NONE
+
+
 def fire(
     state: LaneState, owed: Owed, customers: Rows, history: History, due_ms: I8, moment: Moment
 ) -> None:
     """Decides every occasion of these customers that is due at their ``due_ms``."""
     visits, occasions = state.visits, state.occasions
     now = moment.now_ms
+    today = own_day(state, customers, due_ms)
     holds = visits.held_ms[history.visit] != NONE
     owner, visit = history.owner[holds], history.visit[holds]
     for rule, due, keys in _rules(state, customers, owner, visit):
@@ -96,6 +109,7 @@ def fire(
                     now_ms=int(now[place]),
                     position=int(moment.position[place]),
                     expires_ms=min(start, lasting),
+                    today=int(today[place]),
                     visit=visit_text(state, day, int(visits.place[row])),
                     place=int(visits.place[row]),
                 ),
@@ -156,14 +170,21 @@ def _release(
         heir = np.flatnonzero(heirs)
         if len(heir):
             _pass_on(state, kept.astype(np.int32), int(visit[heir[0]]), start)
-            continue
-        now, position = int(moment.now_ms[owner[at]]), int(moment.position[owner[at]])
-        for occasion in kept.tolist():
-            if occasions.state[occasion] == SENT and now < occasions.expires_ms[occasion]:
-                withdraw(owed, occasions.command[occasion], now, position)
-                occasions.state[occasion] = WITHDRAWN
-                occasions.command[occasion] = None
-                occasions.changed[occasion] = True
+        else:
+            now, position = int(moment.now_ms[owner[at]]), int(moment.position[owner[at]])
+            _withdraw_all(state, owed, kept, now, position)
+
+
+def _withdraw_all(
+    state: LaneState, owed: Owed, kept: NDArray[np.intp], now_ms: int, position: int
+) -> None:
+    occasions = state.occasions
+    for occasion in kept.tolist():
+        if occasions.state[occasion] == SENT and now_ms < occasions.expires_ms[occasion]:
+            withdraw(owed, occasions.command[occasion], now_ms, position)
+            occasions.state[occasion] = WITHDRAWN
+            occasions.command[occasion] = None
+            occasions.changed[occasion] = True
 
 
 def _pass_on(state: LaneState, kept: Rows, heir: int, start: int) -> None:

@@ -51,6 +51,7 @@ def _rederive_visits(state: LaneState, tenant: int) -> None:
     timed = rows[visits.start_ms[rows] != NONE]
     owners = np.full(len(timed), tenant, np.int32)
     visits.day[timed] = state.tenant_day(owners, visits.start_ms[timed])
+    visits.kept_day[timed] = np.maximum(visits.kept_day[timed], visits.day[timed])
     visits.foreign[rows] = foreign_currencies(
         state, np.full(len(rows), tenant, np.int32), visits.currency[rows]
     )

@@ -51,11 +51,16 @@ class VisitColumns:
 
 @dataclass(slots=True)
 class Touched:
-    """Distinct customers, the line of ``Named`` that touched each, and the cause."""
+    """Distinct customers, the line of ``Named`` that touched each, and the cause.
+
+    ``reassigned`` are visits that now belong to another client or to none, with their lines.
+    """
 
     customer: Rows
     line: Rows
     cause: I1
+    reassigned: Rows
+    reassigned_line: Rows
 
 
 _FACTS = ("start_ms", "local_ms", "duration_ms", "day", "amount", "foreign", "currency")
@@ -74,7 +79,7 @@ def apply_round(
     """Folds one event of each unit; ``lines`` choose them, ``clocks`` are per record."""
     touched: list[tuple[Rows, Rows, int]] = []
     kind = named.kind[lines]
-    _apply_visits(state, named, lines[kind == VISIT], visits, clocks, counts, touched)
+    moved = _apply_visits(state, named, lines[kind == VISIT], visits, counts, touched)
     _apply_cards(state, named, lines[kind == CLIENT], cards, clocks, counts, touched)
     writers = lines[kind == INCOMING]
     writers = writers[named.customer[writers] >= 0]
@@ -82,10 +87,10 @@ def apply_round(
     new = writers[~state.customers.known[named.customer[writers]]]
     state.customers.known[named.customer[new]] = True
     touched.append((named.customer[new], new, IDENTITY))
-    return _merged(touched)
+    return _merged(touched, moved)
 
 
-def _merged(touched: list[tuple[Rows, Rows, int]]) -> Touched:
+def _merged(touched: list[tuple[Rows, Rows, int]], moved: tuple[Rows, Rows]) -> Touched:
     customer = np.concatenate([c for c, _, _ in touched])
     line = np.concatenate([ls for _, ls, _ in touched])
     cause = np.concatenate([np.full(len(c), why, np.int8) for c, _, why in touched])
@@ -96,7 +101,7 @@ def _merged(touched: list[tuple[Rows, Rows, int]]) -> Touched:
     customer, line, cause = customer[order], line[order], cause[order]
     first = np.ones(len(customer), np.bool_)
     first[1:] = customer[1:] != customer[:-1]
-    return Touched(customer[first], line[first].astype(np.int32), cause[first])
+    return Touched(customer[first], line[first].astype(np.int32), cause[first], *moved)
 
 
 _RANK = np.array([1, 0, 2], np.int8)
@@ -107,17 +112,16 @@ def _apply_visits(
     named: Named,
     lines: Rows,
     events: VisitColumns,
-    clocks: I8,
     counts: Counter[tuple[str, ...]],
     touched: list[tuple[Rows, Rows, int]],
-) -> None:
+) -> tuple[Rows, Rows]:
     visits, clients = state.visits, state.clients
     if not len(lines):
-        return
+        return lines, lines
     at, rows = named.source[lines], named.visit[lines]
     window = state.tenants.window[named.tenant[lines]]
     held = visits.status[rows] != VACANT
-    held &= _inside(visits.day[rows], events.today[at], window)
+    held &= _inside(visits.kept_day[rows], events.today[at], window)
     too_old = ~held & ~_inside(events.day[at], events.today[at], window)
     if too_old.any():
         _advance_last_day(state, named, lines[too_old], events, touched)
@@ -136,12 +140,14 @@ def _apply_visits(
     is_attended = events.status[at] == ATTENDED
     old_client = np.where(visits.status[rows] != VACANT, visits.client[rows], -1)
     deleted = events.status[at] == DELETED
-    old_owner = np.where(old_client >= 0, clients.customer[old_client], -1)
-    _store(state, rows, events, at, held, deleted, clocks)
+    # Whose row had expired is not touched: the row might as well have been freed.
+    old_owner = np.where(held & (old_client >= 0), clients.customer[old_client], -1)
+    _store(state, rows, events, at, held, deleted)
+    visits.phone[rows] = named.phone[lines]
     stays = deleted & held & (named.client[lines] < 0)
     client = np.where(stays, old_client, named.client[lines]).astype(np.int32)
     _move_visits(state, rows, old_client, client)
-    linked = _note_visit_phone(state, named, lines, client, events, at)
+    linked = _note_visit_phone(state, named, lines, client, events, at, touched)
     owner = np.where(client >= 0, clients.customer[client], -1)
     changed = np.where(is_attended & ~was_attended, BECAME_ATTENDED, CORRECTION)
     factual = was_attended | is_attended
@@ -151,10 +157,12 @@ def _apply_visits(
         touched.append((owner[chosen], lines[chosen], why))
     left = (old_owner != owner) & (old_owner >= 0)
     touched.append((old_owner[left].astype(np.int32), lines[left], CORRECTION))
+    moved = held & (old_client != client) & (old_client >= 0)
+    return rows[moved], lines[moved]
 
 
 def _inside(days: I4, today: I4, window: I4) -> Mask:
-    """Visits without a day (deleted before they were told) are kept by their stored clock day."""
+    """Whether days are inside the window as of today; a version that tells no day always is."""
     inside: Mask = (days == NO_DAY) | (today.astype(np.int64) - days < window)
     return inside
 
@@ -180,10 +188,8 @@ def _repeats(
     for name in (*_FACTS, "place", "services", "staff"):
         content &= getattr(visits, name)[rows] == getattr(events, name)[at]
     content &= visits.client[rows] == named.client[lines]
-    client = named.client[lines]
-    told = (client < 0) | (named.phone[lines] == 0)
-    told |= state.clients.visit_phone[client] == named.phone[lines]
-    repeats: Mask = same & ((content & told) | (events.status[at] == DELETED))
+    content &= visits.phone[rows] == named.phone[lines]
+    repeats: Mask = same & (content | (events.status[at] == DELETED))
     return repeats
 
 
@@ -194,7 +200,6 @@ def _store(
     at: I4,
     held: Mask,
     deleted: Mask,
-    clocks: I8,
 ) -> None:
     visits = state.visits
     given = events.version[at]
@@ -207,11 +212,9 @@ def _store(
     for name in ("scope", "id", "id_text"):
         getattr(visits, name)[chosen] = getattr(events, name)[source]
     visits.status[rows[~whole]] = DELETED
-    # A tombstone of a visit never seen ages from the moment it was told.
-    timeless = chosen[visits.day[chosen] == NO_DAY]
-    untold = source[visits.day[chosen] == NO_DAY]
-    visits.day[timeless] = events.today[untold]
-    visits.start_ms[timeless] = clocks[events.record[untold]]
+    # A tombstone of a visit never seen ages from the day on which it was told.
+    told = np.where(events.day[at] == NO_DAY, events.today[at], events.day[at])
+    visits.kept_day[rows] = np.where(held, np.maximum(visits.kept_day[rows], told), told)
     visits.touch(rows)
 
 
@@ -227,7 +230,7 @@ def _advance_last_day(
     kept = (events.status[at] == ATTENDED) & (named.client[lines] >= 0)
     lines, at, client = lines[kept], at[kept], named.client[lines][kept]
     remember_last_day(state, client, events.day[at], events.start_ms[at])
-    _note_visit_phone(state, named, lines, client, events, at)
+    _note_visit_phone(state, named, lines, client, events, at, touched)
     touched.append((state.clients.customer[client], lines, BECAME_ATTENDED))
 
 
@@ -269,7 +272,13 @@ def _unchain(first: Rows, following: Rows, parent: int, child: int) -> None:
 
 
 def _note_visit_phone(
-    state: LaneState, named: Named, lines: Rows, client: Rows, events: VisitColumns, at: I4
+    state: LaneState,
+    named: Named,
+    lines: Rows,
+    client: Rows,
+    events: VisitColumns,
+    at: I4,
+    touched: list[tuple[Rows, Rows, int]],
 ) -> Mask:
     """A visit that names a phone and a card tells the card's phone, unless the card does itself."""
     clients = state.clients
@@ -284,7 +293,10 @@ def _note_visit_phone(
     clients.visit_phone[chosen] = phone[told]
     clients.touch(chosen)
     free = clients.card_phone[chosen] == 0
-    linked[told[free]] = _link(state, chosen[free], named.customer[lines[told[free]]])[0]
+    told = told[free]
+    moved, old = _link(state, chosen[free], named.customer[lines[told]])
+    linked[told] = moved
+    touched.append((old[moved], lines[told[moved]], IDENTITY))
     return linked
 
 

@@ -123,6 +123,9 @@ class Outline(Struct, gc=False):
 
 decode_outline = msgspec.json.Decoder(Outline).decode
 
+well_formed = msgspec.json.Decoder(Raw).decode
+"""Raises ``UNREADABLE`` where bytes are no JSON at all; texts are not looked into."""
+
 _AT = re.compile(r" - at `(?:key in )?\$?\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
 _LONGEST = 200

@@ -2,7 +2,7 @@
 
 Takes: ``Folded`` of all lanes of a chunk; where the chunk ended in the input, from outside
 Delivery: exactly once: ``position.json`` is C, and says how long each file is at C
-Replays: a start cuts the files back to the lengths of C; what was appended past them is written again
+Replays: a start cuts the files back to the lengths of C; what was past them is written again
 
 A chunk is written when every lane that has a share in it has been folded, ordered by (position,
 lane, order within the lane), so any way of cutting the input into chunks gives the same bytes.
@@ -192,9 +192,7 @@ class OutputFolder:
                 ) from None
             return Position(run=run)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise OutputUnusable(
-                f"{path}: cannot be read; replay into another folder"
-            ) from None
+            raise OutputUnusable(f"{path}: cannot be read; replay into another folder") from None
         for name, value in run.items():
             if kept.run.get(name) != value:
                 raise OutputUnusable(
@@ -288,12 +286,15 @@ class FilesSink(FixedPartitionedSink[Folded, None]):
         self._noted = noted
 
     def list_parts(self) -> list[str]:
+        """One: the folder."""
         return ["files"]
 
     def part_fn(self, item_key: str) -> int:
+        """Every lane goes to the one part."""
         return 0
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSinkPartition[Folded, None]:
+        """The folder was opened before the flow."""
         return _FilesPartition(self._output, self._noted)

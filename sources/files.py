@@ -1,8 +1,8 @@
 """Records from ``.ndjson`` and ``.ndjson.gz`` files, one a line, in the order the files are given.
 
 Takes: paths; the restored lanes; when to save and when to halt, from outside
-Out:   ``Assigned`` for every lane, then ``Data`` with chunks of whole lines, ``SnapshotDue`` between
-       chunks, and ``SnapshotDue`` and ``EndOfInput`` for every lane behind the last line
+Out:   ``Assigned`` for every lane, then ``Data`` with chunks of whole lines, ``SnapshotDue``
+       between chunks, and ``SnapshotDue`` and ``EndOfInput`` for every lane behind the last line
 Replays: from any line; a position is the number of the line over all files given, from 0
 
 A line without its newline at the end of a file is a record like others (decode judges whether it
@@ -232,14 +232,17 @@ class _FilesPartition(StatefulSourcePartition[Control | Data, None]):
             if chunk is None:
                 if not source.halted(True):
                     yield self._snapshots()
-                    yield [EndOfInput(lane, self._term) for lane in self._lanes]
+                    end = self._reader.position
+                    yield [EndOfInput(lane, self._term, end) for lane in self._lanes]
                     return
                 break
             yield [Data(self._term, chunk)]
         yield self._snapshots()
 
     def _snapshots(self) -> list[Control | Data]:
-        return [SnapshotDue(lane, self._term) for lane in self._lanes]
+        return [
+            SnapshotDue(lane, self._term, self._reader.position) for lane in self._lanes
+        ]
 
     def _chunk(self) -> Chunk | None:
         first = self._reader.position
@@ -296,9 +299,11 @@ class FilesSource(FixedPartitionedSource[Control | Data, None]):
         return self._marks[0]
 
     def list_parts(self) -> list[str]:
+        """One: all files, one behind the other."""
         return ["files"]
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSourcePartition[Control | Data, None]:
+        """Nothing is opened before the first chunk is asked for."""
         return _FilesPartition(self)

@@ -164,7 +164,7 @@ class _Log:
         """A spoilt copy, a moment before the good record."""
         rng = self._rng
         spoil = SPOILS[rng.choice(tuple(SPOILS))]
-        if self._oversized < _MOST_OVERSIZED and rng.random() < 0.02:
+        if rng.random() < 0.02 and received >= self._begin and self._oversized < _MOST_OVERSIZED:
             self._oversized += 1
             spoil = oversized
         chance = rng.getrandbits(32)

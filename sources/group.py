@@ -28,6 +28,7 @@ from state.snapshots import StateError
 RECORDS = TOPICS["records"].name
 ANSWER_SECONDS = 30.0
 """Longer than the transaction time-out: a position under an open transaction is waited for."""
+RETRY_SECONDS = 0.1
 
 Item = Control | Data
 
@@ -221,15 +222,16 @@ class Group:
 
     def _committed(self, numbers: list[int]) -> dict[int, Committed]:
         """C of each lane; waits for positions under a transaction that is still open."""
-        answer = self._asked(
-            lambda: self.consumer.committed(
-                [TopicPartition(RECORDS, n) for n in numbers], ANSWER_SECONDS
-            )
-        )
+        asked = [TopicPartition(RECORDS, n) for n in numbers]
+
+        def answer() -> list[Any]:
+            found: list[Any] = self.consumer.committed(asked, ANSWER_SECONDS)
+            if errors := [one.error for one in found if one.error is not None]:
+                raise KafkaException(errors[0])
+            return found
+
         committed = {}
-        for one in answer:
-            if one.error is not None:
-                raise EngineError(f"Kafka tells no position of lane {one.partition}: {one.error}")
+        for one in self._asked(answer):
             position, own = max(one.offset, 0), self._own_commits.get(one.partition, 0)
             if position < own:
                 raise StateError(
@@ -255,7 +257,12 @@ class Group:
         return state
 
     def _asked(self, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except KafkaException as failure:
-            raise EngineError(f"Kafka does not answer: {failure.args[0].str()}") from None
+        """An answer; a coordinator that moves or loads is asked again for a while."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return call()
+            except KafkaException as failure:
+                if time.monotonic() > deadline:
+                    raise EngineError(f"Kafka does not answer: {failure.args[0].str()}") from None
+                time.sleep(RETRY_SECONDS)

@@ -35,12 +35,12 @@ Headers = list[tuple[str, bytes | None]]
 
 
 def chunk_of(lane: int, messages: list[Any]) -> Chunk:
-    """One lane's records, as decode takes them; a null value becomes an empty one."""
+    """One lane's records, as decode takes them; a null value is a JSON null: no envelope."""
     return Chunk(
         lane=lane,
         positions=np.array([message.offset() for message in messages], np.int64),
         appended_ms=np.array([message.timestamp()[1] for message in messages], np.int64),
-        values=[message.value() or b"" for message in messages],
+        values=[b"null" if (value := message.value()) is None else value for message in messages],
         keys=[message.key() for message in messages],
     )
 

@@ -166,33 +166,36 @@ VERTICALS = (
     ),
 )
 
-FIRST_NAMES = {
+_FIRST = {
     "ru": (
         "Анна Мария Елена Ольга Наталья Екатерина Ирина Светлана Юлия Татьяна Дарья Алина "
         "Виктория Ксения Алексей Дмитрий Сергей Иван Павел Михаил Артём Николай Роман "
         "Кирилл"
-    ).split(),
+    ),
     "kk": (
         "Айгерим Аружан Динара Гүлнар Жанар Мадина Сауле Асель Камила Алия Нұрлан Ерлан "
         "Асқар Данияр Тимур Бауыржан"
-    ).split(),
+    ),
     "en": (
         "Emma Olivia Sophia Mia Laura Hannah Clara Grace Nora Alice James Daniel Lukas "
         "Noah Felix Oliver Henry Paul"
-    ).split(),
+    ),
 }
 
-LAST_NAMES = {
+_LAST = {
     "ru": (
         "Иваненко Коваленко Шевченко Мельник Бондаренко Ткачук Черных Седых Белых Живаго "
         "Дурново Гончар Коваль Лысенко Савченко Долгих"
-    ).split(),
-    "kk": ("Ахмет Сейіт Оспан Қасым Әлі Бекет Нұрпейіс Садық Тоқтар Мұрат").split(),
+    ),
+    "kk": ("Ахмет Сейіт Оспан Қасым Әлі Бекет Нұрпейіс Садық Тоқтар Мұрат"),
     "en": (
         "Weber Fischer Becker Koch Miller Carter Brooks Hayes Reed Morgan Parker Ellis "
         "Schmidt Wagner"
-    ).split(),
+    ),
 }
+
+FIRST_NAMES = {locale: tuple(names.split()) for locale, names in _FIRST.items()}
+LAST_NAMES = {locale: tuple(names.split()) for locale, names in _LAST.items()}
 
 JUNK_PHONES = ("+7", "12345", "нет", "+99999999999999999999", "0", "не указан")
 """What people type where a phone is asked for; none can be a number."""

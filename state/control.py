@@ -37,10 +37,15 @@ class Data:
 
 @dataclass(slots=True)
 class SnapshotDue:
-    """Save the lane's changed rows now, at the position it has reached."""
+    """Save the lane's changed rows now, at the position it has reached.
+
+    A lane of a file has a few of its lines: ``position`` tells how far the file was read, so that
+    a quiet lane does not hold back where a restart begins to read.
+    """
 
     lane: int
     term: int
+    position: int | None = None
 
 
 @dataclass(slots=True)
@@ -53,10 +58,14 @@ class Revoked:
 
 @dataclass(slots=True)
 class EndOfInput:
-    """The input is finite and over: write every profile as of the lane's clock."""
+    """The input is finite and over: write every profile as of the lane's clock.
+
+    ``position`` as in ``SnapshotDue``.
+    """
 
     lane: int
     term: int
+    position: int | None = None
 
 
 Control = Assigned | SnapshotDue | Revoked | EndOfInput

@@ -149,7 +149,11 @@ class Clients(Table):
 
 
 class Visits(Table):
-    """One CRM record or closed order in its newest version."""
+    """One CRM record or closed order in its newest version.
+
+    ``kept_day`` is the latest day that any version has told: while it is inside the window the row
+    stays and refuses older versions. ``held_ms`` is the start whose reminders the visit holds.
+    """
 
     COLUMNS: ClassVar = {
         "key": Column("u8"),
@@ -157,12 +161,14 @@ class Visits(Table):
         "id": Column("i8"),
         "id_text": Column("O", None),
         "client": Column("i4", -1),
+        "phone": Column("i8"),
         "version": Column("i8", NONE),
         "status": Column("i1", VACANT),
         "start_ms": Column("i8", NONE),
         "local_ms": Column("i8", NONE),
         "duration_ms": Column("i8", NONE),
         "day": Column("i4", NO_DAY),
+        "kept_day": Column("i4", NO_DAY),
         "amount": Column("i8"),
         "foreign": Column("?"),
         "currency": Column("i4", -1),
@@ -176,12 +182,14 @@ class Visits(Table):
     id: I8
     id_text: Objects
     client: I4
+    phone: I8
     version: I8
     status: I1
     start_ms: I8
     local_ms: I8
     duration_ms: I8
     day: I4
+    kept_day: I4
     amount: I8
     foreign: Flags
     currency: I4

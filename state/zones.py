@@ -1,7 +1,7 @@
 """IANA time zones as sorted transitions: a column of instants converts in one look-up.
 
 Takes: zone names of the tz database (the pinned ``tzdata`` distribution)
-Source: offsets are asked of zoneinfo and their changes found by bisection, 1990 to 2100; a local
+Source: offsets are asked of the rules and their changes found by bisection, 1990 to 2100; a local
         time inside a gap or told twice is read as zoneinfo reads it with ``fold=0``
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
+
+from schemas.zones import zone as rules_of
 
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
@@ -29,7 +30,7 @@ _BASE = 1 << 33  # keeps seconds positive back to the year 1698
 @lru_cache(maxsize=1024)
 def _transitions(name: str) -> tuple[list[int], list[int]]:
     """Seconds at which the zone's offset changes, and the offsets before, between and after."""
-    zone = ZoneInfo(name)
+    zone = rules_of(name)
 
     def offset(second: int) -> int:
         shift = (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
@@ -66,7 +67,7 @@ class Zones:
         self._offset_ms = np.zeros(0, np.int64)
 
     def code(self, name: str) -> int:
-        """The zone's number; raises ``ZoneInfoNotFoundError`` for an unknown name."""
+        """The zone's number; raises ``KeyError`` for an unknown name."""
         code = self._codes.get(name)
         if code is None:
             instants, offsets = _transitions(name)

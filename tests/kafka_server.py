@@ -30,6 +30,9 @@ import pytest
 HERE = Path(__file__).parent
 CACHE = HERE / ".kafka"
 STARTUP_SECONDS = 60.0
+COPY = "dependency:copy-dependencies"
+JAVA = ("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+LOG_LEVEL = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -56,14 +59,14 @@ share.coordinator.state.topic.min.isr=1
 """
 
 
-class Unavailable(Exception):
+class KafkaUnavailableError(Exception):
     """Kafka cannot run here; the message says what is missing."""
 
 
 def libraries() -> Path:
     """The folder with the broker's jars, fetched once; processes that want it together wait."""
     if shutil.which("java") is None:
-        raise Unavailable("no `java` on the path (17 or newer is needed)")
+        raise KafkaUnavailableError("no `java` on the path (17 or newer is needed)")
     pom = HERE / "pom.xml"
     folder = CACHE / hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
     CACHE.mkdir(exist_ok=True)
@@ -72,19 +75,18 @@ def libraries() -> Path:
         if folder.exists():
             return folder
         if shutil.which("mvn") is None:
-            raise Unavailable("no `mvn` on the path to fetch Apache Kafka with")
+            raise KafkaUnavailableError("no `mvn` on the path to fetch Apache Kafka with")
         partial = CACHE / "partial"
         shutil.rmtree(partial, ignore_errors=True)
         fetched = subprocess.run(
-            ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-            + [f"-DoutputDirectory={partial}"],
+            ["mvn", "-q", "-B", "-f", pom, COPY, f"-DoutputDirectory={partial}"],
             capture_output=True,
             text=True,
             check=False,
         )
         if fetched.returncode != 0:
             last = (fetched.stdout.strip().splitlines() or ["no output"])[0]
-            raise Unavailable(f"Maven could not fetch Apache Kafka: {last}")
+            raise KafkaUnavailableError(f"Maven could not fetch Apache Kafka: {last}")
         partial.rename(folder)
     return folder
 
@@ -114,20 +116,19 @@ class KafkaServer:
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         properties = PROPERTIES.format(broker=self._broker, controller=controller, folder=folder)
-        (folder / "server.properties").write_text(properties)
+        self._properties = folder / "server.properties"
+        self._properties.write_text(properties)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c").wait(STARTUP_SECONDS)
 
     def _java(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / "kafka.log").open("ab") as log:
             return subprocess.Popen(
-                ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
-                + ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-                + ["-cp", self._jars, main, *arguments, str(self.folder / "server.properties")],
+                [*JAVA, LOG_LEVEL, "-cp", self._jars, main, *arguments, self._properties],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no other thread runs Python yet
                 env={**os.environ, "LC_ALL": "C.UTF-8"},
             )
 
@@ -143,7 +144,7 @@ class KafkaServer:
                 return
             time.sleep(0.05)
         self.kill()
-        raise Unavailable(f"Apache Kafka did not start; see {self.folder / 'kafka.log'}")
+        raise KafkaUnavailableError(f"Apache Kafka did not start; see {self.folder / 'kafka.log'}")
 
     def stop(self) -> None:
         """Shut down in order."""
@@ -177,9 +178,8 @@ def kafka() -> Iterator[KafkaServer]:
     """The broker of this test process; tests that use it are of the xdist group ``kafka``."""
     try:
         server = _shared()
-    except Unavailable as reason:
-        print(f"skipped: {reason}")
-        pytest.skip(str(reason))
+    except KafkaUnavailableError as reason:
+        pytest.skip(f"no Apache Kafka here: {reason}")
     yield server
     server.kill()
     shutil.rmtree(server.folder, ignore_errors=True)

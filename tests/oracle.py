@@ -120,8 +120,9 @@ def _settle(visits: pl.DataFrame, window: int) -> Settled:
         by_visit[row["scope"], row["id"]].append(row)
     for versions in by_visit.values():
         stored: Row | None = None
+        latest_day = 0  # that any version told: until it leaves the window, versions are compared
         for row in versions:
-            if stored is not None and row["today"] - stored["day"] >= window:
+            if stored is not None and row["today"] - latest_day >= window:
                 if stored["status"] == "attended":
                     settled.remembered.append(stored)
                 stored = None  # left the window: whether it is still kept must not matter
@@ -134,6 +135,7 @@ def _settle(visits: pl.DataFrame, window: int) -> Settled:
                 continue
             if row["version"] is None and stored is not None:
                 row["version"] = stored["version"]
+            latest_day = row["day"] if stored is None else max(latest_day, row["day"])
             stored = row
             _name(settled, row)
         if stored is not None:
@@ -195,8 +197,10 @@ def _score(
 ) -> dict[int, Customer]:
     attended = standing.filter(pl.col("status") == "attended")
     counting = attended.filter(today - pl.col("day") < rules.window_days)
-    currency = pl.col("currency").is_null() | (pl.col("currency") == rules.currency)
-    paid = counting if rules.currency is None else counting.filter(currency)
+    own = pl.lit(rules.currency, pl.String)  # null: any currency counts
+    paid = counting.filter(
+        pl.col("currency").is_null() | (pl.col("currency") == own) | own.is_null()
+    )
     open_visits = standing.filter(pl.col("status").is_in(OPEN) & (pl.col("start") > clock))
 
     last = _by_phone(pl.concat([attended, remembered]), pl.col("start").max())

@@ -22,14 +22,14 @@ Whole = Annotated[int, Meta(ge=-LARGEST, le=LARGEST)]
 Number = Whole | float
 
 _LARGEST_ERROR = 2**31 - 1
-_LONGEST_SECONDS = 10 * 366 * 86_400
+LONGEST_SECONDS = 10 * 366 * 86_400
 MOST_MONEY = 10**15
 """No sum is larger, in whatever unit: what is came of a broken field, and could overflow a sum."""
 
 ZERO = Decimal(0)
 
 
-class Refusal(Exception):  # noqa: N818 - it is an outcome of reading, not an error of ours
+class Refusal(Exception):
     """What a body says cannot be used: the reason of its dead letter, and where."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -58,11 +58,11 @@ def seconds(value: Any) -> int | None:
         value = int(value)
     if type(value) is float and value.is_integer():
         value = int(value)
-    return value if type(value) is int and 0 < value < _LONGEST_SECONDS else None
+    return value if type(value) is int and 0 < value < LONGEST_SECONDS else None
 
 
 def error_code(value: Any) -> int:
-    """The provider's error code, alone or as the ``code`` of an object or a list's first; else 0."""
+    """A provider's error code, alone, in an object, or in the first of a list; else 0."""
     if type(value) is list and value:
         value = value[0]
     if type(value) is dict:

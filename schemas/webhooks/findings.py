@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any, TypeVar, get_args
 
 import numpy as np
@@ -23,6 +24,7 @@ from schemas.batch import (
     IncomingEvents,
     Objects,
     PaymentEvents,
+    Scope,
     StatusEvents,
     VisitEvents,
 )
@@ -43,21 +45,43 @@ RECEIPT = "receipt"
 E = TypeVar("E", VisitEvents, ClientEvents, StatusEvents, IncomingEvents, PaymentEvents)
 
 
-class ScopeNumbers(dict[tuple[str, str, str], int]):
-    """Numbers of (tenant, provider, branch) in the order in which they are first asked for."""
+class ScopeNumbers(dict[tuple[str, str, str | int | None], int]):
+    """Numbers of (tenant, provider, branch) in the order in which they are first asked for.
 
-    def __missing__(self, scope: tuple[str, str, str]) -> int:
-        self[scope] = number = len(self)
+    A branch may be asked for as a provider writes it, as a number or not at all.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scopes: list[Scope] = []
+
+    def __missing__(self, asked: tuple[str, str, str | int | None]) -> int:
+        scope = _named(asked)
+        number = self.get(scope)
+        if number is None:
+            self[scope] = number = len(self.scopes)
+            self.scopes.append(scope)
+        self[asked] = number
         return number
 
 
+@lru_cache(maxsize=65_536)
+def _named(asked: tuple[str, str, str | int | None]) -> Scope:
+    tenant, provider, branch = asked
+    return Scope(tenant, provider, str(branch or ""))
+
+
 class Findings:
-    """What has been found so far; the first refusal of a record is the one that is told."""
+    """What has been found so far; the first refusal of a record is the one that is told.
+
+    ``barred`` marks records whose envelope has no time: nothing that they say counts.
+    """
 
     def __init__(self) -> None:
         self.scopes = ScopeNumbers()
         self.refusals: dict[int, tuple[str, str]] = {}
         self.counts: Counter[tuple[str, ...]] = Counter()
+        self.barred: NDArray[np.bool_] | None = None
         self._columns: dict[type, list[Any]] = {}
 
     def refuse(self, record: int, reason: str, message: str) -> None:
@@ -82,6 +106,9 @@ class Findings:
         if not timely.all():
             for record in events.record[~timely].tolist():
                 self.refuse(record, "time", f"{path}: unreadable or outside 1990 to 2099")
+        if self.barred is not None:
+            timely = timely & ~self.barred[events.record]
+        if not timely.all():
             events = select(events, np.flatnonzero(timely))
         if len(events.record):
             kind = type(events)
@@ -107,9 +134,15 @@ def select(events: E, rows: NDArray[np.intp]) -> E:
 
 
 def nothing(kind: type[E]) -> E:
-    """Columns without rows."""
-    return kind(*(np.empty(0, _DTYPES[str(field.type)]) for field in fields(kind)))
+    """Columns without rows; they are shared, as there is nothing in them to change."""
+    if kind not in _NOTHING:
+        columns = (np.empty(0, _DTYPES[str(field.type)]) for field in fields(kind))
+        _NOTHING[kind] = kind(*columns)
+    events: E = _NOTHING[kind]
+    return events
 
+
+_NOTHING: dict[type, Any] = {}
 
 _DTYPES = {
     name: np.dtype(get_args(get_args(column)[1])[0])

@@ -165,27 +165,34 @@ MESSAGE_STATUSES = {
 Row = tuple[Any, ...]
 
 
-def read(
-    provider: str, records: Sequence[int], webhooks: Sequence[Webhook], findings: Findings
-) -> None:
-    """Adds what these webhooks say; ``records`` are their places in the batch, ascending."""
-    found: dict[type[Body], list[Row]] = {kind: [] for kind in _ROWS}
-    for record, webhook in zip(records, webhooks, strict=True):
-        branch = str(webhook.branch or "")
+class Reader:
+    """Reads bodies one by one; ``finish`` adds to the findings what they said."""
+
+    def __init__(self, provider: str, findings: Findings) -> None:
+        self.provider = provider
+        self.findings = findings
+        self._rows: dict[type[Body], list[Row]] = {kind: [] for kind in _ROWS}
+
+    def read(self, record: int, webhook: Webhook) -> None:
+        """One webhook; ``record`` is its place in the batch."""
         try:
             body = decode_body(webhook.body)
-            row = _ROWS[type(body)](body, branch)
+            row = _ROWS[type(body)](body, str(webhook.branch or ""))
         except (*UNREADABLE, Refusal) as error:
-            findings.refuse_body(record, webhook.body, error)
-            continue
-        scope = findings.scopes[webhook.tenant, provider, branch]
-        found[type(body)].append((record, scope, *row))
+            self.findings.refuse_body(record, webhook.body, error)
+            return
+        scope = self.findings.scopes[webhook.tenant, self.provider, webhook.branch]
+        self._rows[type(body)].append((record, scope, *row))
         if type(body) is Client and body.aliases:
-            findings.ignore("aliases")
-    _add_visits(provider, found[Visit], findings)
-    _add_clients(provider, found[Client], findings)
-    _add_statuses(provider, found[MessageStatus], findings)
-    _add_messages(provider, found[MessageIn], findings)
+            self.findings.ignore("aliases")
+
+    def finish(self) -> None:
+        """Adds everything that was read."""
+        rows = self._rows
+        _add_visits(self.provider, rows[Visit], self.findings)
+        _add_clients(self.provider, rows[Client], self.findings)
+        _add_statuses(self.provider, rows[MessageStatus], self.findings)
+        _add_messages(self.provider, rows[MessageIn], self.findings)
 
 
 def _visit(body: Visit, branch: str) -> Row:
@@ -291,8 +298,9 @@ def _add_visits(provider: str, rows: list[Row], findings: Findings) -> None:
 
 def _told(texts: Sequence[str], instant: I8, local: I8) -> NDArray[np.bool_]:
     """Whether each time is either known or was not given."""
-    given = np.fromiter((text != "" for text in texts), np.bool_, len(texts))
-    return (instant != NONE) | (local != NONE) | ~given
+    absent = np.fromiter((text == "" for text in texts), np.bool_, len(texts))
+    known: NDArray[np.bool_] = absent | (instant != NONE) | (local != NONE)
+    return known
 
 
 def _add_clients(provider: str, rows: list[Row], findings: Findings) -> None:

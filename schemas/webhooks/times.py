@@ -33,9 +33,12 @@ _FEW = 150
 """Below this many texts the fixed cost of the columns is more than they save."""
 
 _MONTHS = np.arange(f"{FIRST_YEAR}-01", f"{LAST_YEAR + 1}-02", dtype="datetime64[M]")
-_MONTH_START = _MONTHS.astype("datetime64[D]").astype(np.int64)
-_MONTH_DAYS = np.diff(_MONTH_START)
-_MONTHS_KNOWN = len(_MONTH_DAYS) - 1
+_MONTH_END = _MONTHS.astype("datetime64[D]").astype(np.int64)
+_MONTH_DAYS = np.diff(_MONTH_END).astype(np.uint8)
+_MONTH_START = _MONTH_END - 1  # days are counted from 1
+_MONTHS_KNOWN = (LAST_YEAR - FIRST_YEAR + 1) * 12
+
+Bytes = NDArray[np.uint8]
 
 
 class Times(NamedTuple):
@@ -102,7 +105,7 @@ def read_times(texts: Sequence[str]) -> Times:
     alike = [text if len(text) == width else blank for text in texts]
     # "replace" keeps one byte a character, so that a stray letter cannot shift its neighbours
     letters = np.frombuffer("".join(alike).encode("ascii", "replace"), np.uint8)
-    wall, offset, good = _by_position(letters.reshape(count, width).T)
+    wall, offset, good = _by_position(letters.reshape(count, width).T.copy())
     for row in np.flatnonzero(~good).tolist():
         wall[row], offset[row] = read_time(texts[row])
     return Times(wall, offset)
@@ -129,38 +132,35 @@ _WIDTHS = frozenset({19, 20, 24, 25})
 """``2020-11-21 16:00:00``, with ``Z``, with ``.123Z`` or ``+0300``, with ``+03:00``."""
 
 
-def _by_position(columns: NDArray[np.uint8]) -> tuple[I8, I8, NDArray[np.bool_]]:
+def _by_position(columns: Bytes) -> tuple[I8, I8, NDArray[np.bool_]]:
     """Reads texts of one width, a row of ``columns`` for each place in them."""
     width = len(columns)
-    digits = np.subtract(columns, ord("0"), dtype=np.uint8, order="C")
-    number = digits.astype(np.int32)
-    year = (number[0] * 10 + number[1]) * 100 + number[2] * 10 + number[3]
-    month_of_year = number[5] * 10 + number[6]
-    month = (year - FIRST_YEAR) * 12 + month_of_year - 1
-    day = number[8] * 10 + number[9]
-    hour, minute, second = (number[at] * 10 + number[at + 1] for at in (11, 14, 17))
-    good = (digits[_DIGITS] <= 9).all(axis=0)
+    digits = columns - np.uint8(ord("0"))
+    month_of_year, day = _pair(digits, 5), _pair(digits, 8)
+    hour, minute, second = _pair(digits, 11), _pair(digits, 14), _pair(digits, 17)
+    month = _pair(digits, 0) * np.int32(100) + _pair(digits, 2) - FIRST_YEAR
+    month = month * 12 + month_of_year - 1
+    good = digits[_DIGITS].max(axis=0) <= 9
     good &= (columns[4] == ord("-")) & (columns[7] == ord("-"))
     good &= (columns[10] == ord("T")) | (columns[10] == ord(" "))
     good &= (columns[13] == ord(":")) & (columns[16] == ord(":"))
     good &= (month_of_year >= 1) & (month_of_year <= 12) & (month >= 0) & (month < _MONTHS_KNOWN)
     good &= (hour < 24) & (minute < 60) & (second < 60) & (day >= 1)
-    month = np.where(good, month, 0)
+    month[~good] = 0
     good &= day <= _MONTH_DAYS[month]
-    wall = (_MONTH_START[month] + (day - 1)) * _DAY_MS + (hour * 3600 + minute * 60 + second) * 1000
-    offset = np.zeros(columns.shape[1], np.int64)
-    if width == 19:
-        offset[:] = NONE
-    elif width == 20:
+    seconds = (hour * np.int32(60) + minute) * 60 + second
+    wall = (_MONTH_START[month] + day) * _DAY_MS + seconds * np.int64(1000)
+    offset = np.full(columns.shape[1], NONE if width == 19 else 0)
+    if width == 20:
         good &= columns[19] == ord("Z")
-    else:
+    elif width > 20:
         fraction = columns[19] == ord(".")
         if fraction.any():
-            wall += np.where(fraction, (number[20] * 10 + number[21]) * 10 + number[22], 0)
-            ended = (digits[20:23] <= 9).all(axis=0) & (columns[-1] == ord("Z")) & (width == 24)
+            wall += np.where(fraction, digits[20] * np.int32(100) + _pair(digits, 21), 0)
+            ended = (digits[20:23].max(axis=0) <= 9) & (columns[-1] == ord("Z")) & (width == 24)
             good &= ended | ~fraction
         if not fraction.all():
-            zone, known = _zone(columns, digits, number)
+            zone, known = _zone(columns, digits)
             offset = np.where(fraction, 0, zone)
             good &= known | fraction
     return wall, offset, good
@@ -169,15 +169,19 @@ def _by_position(columns: NDArray[np.uint8]) -> tuple[I8, I8, NDArray[np.bool_]]
 _DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18])
 
 
-def _zone(
-    columns: NDArray[np.uint8], digits: NDArray[np.uint8], number: NDArray[np.int32]
-) -> tuple[I8, NDArray[np.bool_]]:
+def _zone(columns: Bytes, digits: Bytes) -> tuple[I8, NDArray[np.bool_]]:
     """Offsets written ``+hhmm`` or ``+hh:mm`` from place 19 on, and which of them are readable."""
     sign, at = columns[19], len(columns) - 2
     known = (sign == ord("+")) | (sign == ord("-"))
     if at == 23:
         known &= columns[22] == ord(":")
-    hours, minutes = number[20] * 10 + number[21], number[at] * 10 + number[at + 1]
-    known &= (digits[[20, 21, at, at + 1]] <= 9).all(axis=0) & (hours < 24) & (minutes < 60)
-    zone = (hours * 60 + minutes).astype(np.int64) * _MINUTE_MS
+    hours, minutes = _pair(digits, 20), _pair(digits, at)
+    known &= (digits[[20, 21, at, at + 1]].max(axis=0) <= 9) & (hours < 24) & (minutes < 60)
+    zone = (hours * np.int64(60) + minutes) * _MINUTE_MS
     return np.where(sign == ord("-"), -zone, zone), known
+
+
+def _pair(digits: Bytes, at: int) -> Bytes:
+    """Two digits as a number; of other letters it is any, they are told by ``good``."""
+    number: Bytes = digits[at] * np.uint8(10) + digits[at + 1]
+    return number

@@ -9,7 +9,7 @@ Drift: where one status or message of a body cannot be understood, the others ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -130,57 +130,66 @@ decode_body = msgspec.json.Decoder(Body, strict=False).decode
 """The whole body at once; raises where anything in it is wrong."""
 
 
-def read(
-    provider: str, records: Sequence[int], webhooks: Sequence[Webhook], findings: Findings
-) -> None:
-    """Adds what these webhooks say; ``records`` are their places in the batch, ascending."""
-    statuses: list[Any] = []
-    messages: list[Any] = []
-    scopes, code_of = findings.scopes, STATUSES.get
-    for record, webhook in zip(records, webhooks, strict=True):
+class Reader:
+    """Reads bodies one by one; ``finish`` adds to the findings what they said."""
+
+    def __init__(self, provider: str, findings: Findings) -> None:
+        self.provider = provider
+        self.findings = findings
+        self._scopes = findings.scopes
+        self._statuses: list[Any] = []
+        self._messages: list[Any] = []
+
+    def read(self, record: int, webhook: Webhook) -> None:
+        """One webhook; ``record`` is its place in the batch."""
         try:
             body = decode_body(webhook.body)
         except UNREADABLE as error:
-            body = _readable_part(record, webhook.body, error, findings)
-        for value in _values(body, findings):
-            number = value.metadata.phone_number_id if value.metadata else None
-            scope = scopes[webhook.tenant, provider, str(webhook.branch or number or "")]
-            for status in value.statuses or ():
-                code = code_of(status.status)
-                if code is None:
-                    findings.ignore("status")
+            body = _readable_part(record, webhook.body, error, self.findings)
+        for entry in body.entry:
+            for change in entry.changes:
+                value = change.value
+                if value is None or change.field != "messages":
+                    self.findings.ignore("field")
                     continue
-                statuses += (
-                    record,
-                    scope,
-                    status.id,
-                    code,
-                    status.timestamp,
-                    status.biz_opaque_callback_data or None,
-                    status.recipient_id or None,
-                    drift.error_code(status.errors) if status.errors else 0,
-                )
-            for message in value.messages or ():
-                messages += (
-                    record,
-                    scope,
-                    message.id,
-                    message.timestamp,
-                    drift.phone(message.sender),
-                    message.type,
-                    _text(message),
-                )
-    _add_statuses(provider, statuses, findings)
-    _add_messages(provider, messages, findings)
+                branch = webhook.branch
+                if branch is None and value.metadata is not None:
+                    branch = value.metadata.phone_number_id
+                scope = self._scopes[webhook.tenant, self.provider, branch]
+                for status in value.statuses or ():
+                    code = STATUSES.get(status.status)
+                    if code is None:
+                        self.findings.ignore("status")
+                        continue
+                    self._statuses += (
+                        record,
+                        scope,
+                        status.id,
+                        code,
+                        status.timestamp,
+                        status.biz_opaque_callback_data,
+                        status.recipient_id,
+                        drift.error_code(status.errors) if status.errors else 0,
+                    )
+                if value.messages:
+                    self._take_messages(record, scope, value.messages)
 
+    def _take_messages(self, record: int, scope: int, told: list[Message]) -> None:
+        for message in told:
+            self._messages += (
+                record,
+                scope,
+                message.id,
+                message.timestamp,
+                drift.phone(message.sender),
+                message.type,
+                _text(message),
+            )
 
-def _values(body: Body, findings: Findings) -> Iterator[Value]:
-    for entry in body.entry:
-        for change in entry.changes:
-            if change.field == "messages" and change.value:
-                yield change.value
-            else:
-                findings.ignore("field")
+    def finish(self) -> None:
+        """Adds everything that was read."""
+        _add_statuses(self.provider, self._statuses, self.findings)
+        _add_messages(self.provider, self._messages, self.findings)
 
 
 def _text(message: Message) -> str | None:

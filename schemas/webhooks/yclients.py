@@ -11,12 +11,12 @@ is told after discount; ``date`` is the wall clock of the branch, ``datetime`` i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from schemas.batch import (
     ATTENDED,
@@ -48,7 +48,7 @@ from schemas.webhooks.times import instants, starts, walls, yyyymmdd
 class Service(Struct, gc=False):
     """One service of a record; ``cost`` is of one unit after discount."""
 
-    title: Any = None
+    title: str | None = None
     cost: Number | None = None
     amount: Number | None = None
 
@@ -56,15 +56,15 @@ class Service(Struct, gc=False):
 class Staff(Struct, gc=False):
     """Who serves."""
 
-    name: Any = None
+    name: str | None = None
 
 
 class Client(Struct, gc=False):
     """The card that a record or a payment names."""
 
     id: Whole | None = None
-    name: Any = None
-    phone: Any = None
+    name: str | None = None
+    phone: str | None = None
 
 
 class Data(Struct, gc=False):
@@ -72,20 +72,20 @@ class Data(Struct, gc=False):
 
     id: Whole | None = None
     services: list[Service] | None = None
-    staff: Staff | list[Any] | str | Whole | None = None
-    client: Client | list[Any] | None = None
-    date: Any = None
+    staff: Staff | None = None
+    client: Client | None = None
+    date: str | None = None
     attendance: Whole | None = None
-    seance_length: Any = None
-    length: Any = None
+    seance_length: Whole | None = None
+    length: Whole | None = None
     visit_id: Whole | None = None
     deleted: bool | None = None
     amount: Number | None = None
-    name: Any = None
-    phone: Any = None
-    birth_date: Any = None
-    birthday: Any = None
-    last_change_date: Any = None
+    name: str | None = None
+    phone: str | None = None
+    birth_date: str | None = None
+    birthday: str | None = None
+    last_change_date: str | None = None
 
 
 class Body(Struct, kw_only=True, gc=False):
@@ -95,7 +95,7 @@ class Body(Struct, kw_only=True, gc=False):
     resource: str
     resource_id: Whole | None = None
     status: str | None = None
-    data: Data | list[Any] | None = None
+    data: Data | None = None
 
 
 class _Head(Struct, gc=False):
@@ -107,145 +107,190 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 
 _NO_DATA = Data()
 _NO_CLIENT = Client()
+_NO_STAFF = Staff()
 _ATTENDANCE = {None: BOOKED, 0: BOOKED, 1: ATTENDED, 2: CONFIRMED, -1: NO_SHOW}
 
-Row = tuple[Any, ...]
 
+class Reader:
+    """Reads bodies one by one; ``finish`` adds to the findings what they said."""
 
-def read(
-    provider: str, records: Sequence[int], webhooks: Sequence[Webhook], findings: Findings
-) -> None:
-    """Adds what these webhooks say; ``records`` are their places in the batch, ascending."""
-    found: dict[str, list[Any]] = {resource: [] for resource in _ROWS}
-    scopes = findings.scopes
-    for record, webhook in zip(records, webhooks, strict=True):
+    def __init__(self, provider: str, findings: Findings) -> None:
+        self.provider = provider
+        self.findings = findings
+        self._scopes = findings.scopes
+        self._visits: list[Any] = []
+        self._clients: list[Any] = []
+        self._payments: list[Any] = []
+        self._take = {
+            "record": self._take_visit,
+            "client": self._take_client,
+            "finances_operation": self._take_payment,
+        }
+
+    def read(self, record: int, webhook: Webhook) -> None:
+        """One webhook; ``record`` is its place in the batch."""
         try:
-            body = decode_body(webhook.body)
-            row_of = _ROWS.get(body.resource)
-            if row_of is None:
-                findings.ignore("resource")
-                continue
-            row = row_of(body, body.data if type(body.data) is Data else _NO_DATA)
-            branch = webhook.branch or body.company_id
-            if not branch:
-                raise Refusal("shape", "body.company_id: missing")
-        except (*UNREADABLE, Refusal) as error:
-            if _concerns_us(webhook):
-                findings.refuse_body(record, webhook.body, error)
+            try:
+                body = decode_body(webhook.body)
+            except msgspec.ValidationError:
+                body = _mended(webhook.body, self._take)
+            take = self._take.get(body.resource)
+            if take is None:
+                self.findings.ignore("resource")
             else:
-                findings.ignore("resource")
-            continue
-        rows = found[body.resource]
-        rows += (record, scopes[webhook.tenant, provider, str(branch)])
-        rows += row
-    branches = [scope[2] for scope in scopes]
-    _add_visits(provider, found["record"], branches, findings)
-    _add_clients(provider, found["client"], findings)
-    _add_payments(provider, found["finances_operation"], findings)
+                take(record, webhook, body, body.data or _NO_DATA)
+        except (*UNREADABLE, Refusal) as error:
+            self.findings.refuse_body(record, webhook.body, error)
+
+    def _scope(self, webhook: Webhook, body: Body) -> int:
+        branch = webhook.branch or body.company_id
+        if not branch:
+            raise Refusal("shape", "body.company_id: missing")
+        return self._scopes[webhook.tenant, self.provider, branch]
+
+    def _take_visit(self, record: int, webhook: Webhook, body: Body, data: Data) -> None:
+        status = _ATTENDANCE.get(data.attendance)
+        if data.deleted or body.status == "delete":
+            status = DELETED
+        elif status is None:
+            raise Refusal("shape", "body.data.attendance: not a value that is known")
+        elif data.date is None:
+            raise Refusal("shape", "body.data.date: missing")
+        client = data.client or _NO_CLIENT
+        price, titles = _sold(data.services) if data.services else (0, "")
+        self._visits += (
+            record,
+            self._scope(webhook, body),
+            body.resource_id or _id_in(data),
+            data.last_change_date or "",
+            status,
+            data.date or "",
+            data.length or data.seance_length or 0,
+            client.id or NONE,
+            client.phone or None,
+            client.name or None,
+            data.visit_id or NONE,
+            price,
+            titles,
+            (data.staff or _NO_STAFF).name or None,
+        )
+
+    def _take_client(self, record: int, webhook: Webhook, body: Body, data: Data) -> None:
+        self._clients += (
+            record,
+            self._scope(webhook, body),
+            body.resource_id or _id_in(data),
+            data.last_change_date or "",
+            data.phone or None,
+            data.name or None,
+            yyyymmdd(data.birth_date) or yyyymmdd(data.birthday),
+            bool(data.deleted or body.status == "delete"),
+        )
+
+    def _take_payment(self, record: int, webhook: Webhook, body: Body, data: Data) -> None:
+        deleted = bool(data.deleted or body.status == "delete")
+        if not deleted and data.date is None:
+            raise Refusal("shape", "body.data.date: missing")
+        if not deleted and data.amount is None:
+            raise Refusal("shape", "body.data.amount: missing")
+        client = data.client or _NO_CLIENT
+        amount = drift.thousandths("body.data.amount", [(data.amount or 0, 1)])
+        self._payments += (
+            record,
+            self._scope(webhook, body),
+            body.resource_id or _id_in(data),
+            data.last_change_date or "",
+            data.visit_id or NONE,
+            client.id or NONE,
+            client.phone or None,
+            data.date or "",
+            amount,
+            deleted,
+        )
+
+    def finish(self) -> None:
+        """Adds everything that was read."""
+        branches = [scope.branch for scope in self.findings.scopes.scopes]
+        _add_visits(self.provider, self._visits, branches, self.findings)
+        _add_clients(self.provider, self._clients, self.findings)
+        _add_payments(self.provider, self._payments, self.findings)
 
 
-def _concerns_us(webhook: Webhook) -> bool:
-    """Whether a body that cannot be read is of a resource that we would read."""
-    try:
-        return _decode_head(webhook.body).resource in _ROWS
-    except UNREADABLE:
-        return True
-
-
-def _id_of(body: Body, data: Data) -> int:
-    number = body.resource_id or data.id
-    if not number:
+def _id_in(data: Data) -> int:
+    if not data.id:
         raise Refusal("shape", "body.resource_id: missing")
-    return number
+    return data.id
 
 
-def _visit(body: Body, data: Data) -> Row:
-    number = _id_of(body, data)
-    changed, date = data.last_change_date, data.date
-    status = _ATTENDANCE.get(data.attendance)
-    if data.deleted or body.status == "delete":
-        status = DELETED
-    elif status is None:
-        raise Refusal("shape", "body.data.attendance: not a value that is known")
-    elif type(date) is not str:
-        raise Refusal("shape", "body.data.date: missing")
-    client = data.client if type(data.client) is Client else _NO_CLIENT
-    name, phone, staff = client.name, client.phone, data.staff
-    services = data.services or ()
-    return (
-        number,
-        changed if type(changed) is str else "",
-        status,
-        date if type(date) is str else "",
-        (drift.seconds(data.length) or drift.seconds(data.seance_length) or 0) * 1000 or NONE,
-        client.id or NONE,
-        phone if type(phone) is str and phone else drift.phone(phone),
-        name if type(name) is str and name else None,
-        data.visit_id or NONE,
-        _price(services),
-        SERVICES_SEPARATOR.join([each.title for each in services if type(each.title) is str]),
-        drift.text(staff.name) if type(staff) is Staff else None,
-    )
-
-
-def _price(services: Sequence[Service]) -> int:
-    """Thousandths; whole sums, nearly all of them, need no decimals."""
+def _sold(services: Sequence[Service]) -> tuple[int, str]:
+    """What services cost together, in thousandths, and their titles."""
     total: float = 0
+    titles = ""
     for service in services:
-        price = (service.cost or 0) * (1 if service.amount is None else service.amount)
-        if price % 1:
-            return drift.thousandths(
-                "body.data.services",
-                ((each.cost or 0, 1 if each.amount is None else each.amount) for each in services),
-            )
-        total += price
-    if abs(total) > MOST_MONEY // 1000:
+        cost, amount, title = service.cost, service.amount, service.title
+        if cost:
+            total += cost if amount is None else cost * amount
+        if title:
+            titles = f"{titles}{SERVICES_SEPARATOR}{title}" if titles else title
+    if total % 1:  # rare: whole sums need no decimals
+        factors = ((each.cost or 0, _amount(each)) for each in services)
+        return drift.thousandths("body.data.services", factors), titles
+    if not -_MOST_UNITS <= total <= _MOST_UNITS:
         raise Refusal("shape", "body.data.services: not a sum of money")
-    return int(total) * 1000
+    return int(total) * 1000, titles
 
 
-def _client(body: Body, data: Data) -> Row:
-    changed = data.last_change_date
-    return (
-        _id_of(body, data),
-        changed if type(changed) is str else "",
-        drift.phone(data.phone),
-        drift.text(data.name),
-        yyyymmdd(data.birth_date) or yyyymmdd(data.birthday),
-        bool(data.deleted or body.status == "delete"),
-    )
+_MOST_UNITS = MOST_MONEY // 1000
 
 
-def _payment(body: Body, data: Data) -> Row:
-    number = _id_of(body, data)
-    changed, date, amount = data.last_change_date, data.date, data.amount
-    deleted = bool(data.deleted or body.status == "delete")
-    if not deleted and type(date) is not str:
-        raise Refusal("shape", "body.data.date: missing")
-    if not deleted and amount is None:
-        raise Refusal("shape", "body.data.amount: missing")
-    client = data.client if type(data.client) is Client else _NO_CLIENT
-    return (
-        number,
-        changed if type(changed) is str else "",
-        data.visit_id or NONE,
-        client.id or NONE,
-        drift.phone(client.phone),
-        date if type(date) is str else "",
-        drift.thousandths("body.data.amount", [(amount or 0, 1)]),
-        deleted,
-    )
+def _amount(service: Service) -> Number:
+    return 1 if service.amount is None else service.amount
 
 
-_ROWS: dict[str, Callable[[Body, Data], Row]] = {
-    "record": _visit,
-    "client": _client,
-    "finances_operation": _payment,
-}
+_SPARED_TEXTS = ("title", "name", "birth_date", "birthday", "date", "last_change_date")
+
+
+def _mended(raw: Raw, wanted: Container[str]) -> Body:
+    """The body again, without what has drifted and says nothing or can be spared.
+
+    Raises ``UNREADABLE`` where a field that matters cannot be understood.
+    """
+    resource = _decode_head(raw).resource
+    if resource not in wanted:
+        return Body(resource=resource)
+    told = _without_empty(msgspec.json.decode(raw))
+    data = told["data"] = _without_empty(told.get("data"))
+    if isinstance(data, dict):
+        client, services = _without_empty(data.get("client")), data.get("services", [])
+        staff = data["staff"] if isinstance(data.get("staff"), dict) else {}
+        if isinstance(services, dict):  # a list whose numbering has a hole is written as an object
+            services = list(services.values())
+        if isinstance(services, list):
+            services = [_without_empty(each) for each in services]
+        data |= {"client": client, "staff": staff, "services": services}
+        for each in (data, client, staff, *services):
+            if isinstance(each, dict):
+                each |= {name: drift.text(each.get(name)) for name in _SPARED_TEXTS}
+                each["phone"] = drift.phone(each.get("phone"))
+        data |= {name: drift.seconds(data.get(name)) for name in ("length", "seance_length")}
+    return msgspec.convert(told, Body, strict=False)
+
+
+def _without_empty(told: Any) -> Any:
+    """An object's fields that say something; what is empty instead of an object is an empty one."""
+    if isinstance(told, dict):
+        return {name: value for name, value in told.items() if value not in ("", [], {})}
+    return told or {}
 
 
 def _versions(texts: Sequence[str]) -> I8:
     return instants(texts, zoneless_is_utc=True)
+
+
+def _lengths(seconds: Sequence[int]) -> I8:
+    told = integers(seconds)
+    known = (told > 0) & (told < drift.LONGEST_SECONDS)
+    return np.where(known, told, 0) * 1000 + np.where(known, 0, NONE)
 
 
 def _add_visits(
@@ -267,7 +312,7 @@ def _add_visits(
         status=flags(status),
         start_ms=np.full(count, NONE),
         local_ms=local,
-        duration_ms=integers(duration),
+        duration_ms=_lengths(duration),
         client=integers(client),
         phone=objects(phone, count),
         name=objects(name, count),

@@ -5,12 +5,19 @@ Takes: ``pytest tests/property --hypothesis-profile=faults`` for the long run
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
+QUICK = [Phase.explicit, Phase.generate]  # a seed does not shrink, and a run should be short
+
 settings.register_profile(
-    "few", max_examples=40, derandomize=True, deadline=None, suppress_health_check=CHECKS
+    "few",
+    max_examples=40,
+    phases=QUICK,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=CHECKS,
 )
 settings.register_profile(
     "faults", max_examples=1000, deadline=None, suppress_health_check=CHECKS, print_blob=True

@@ -16,7 +16,7 @@ from state.lane import LaneState
 from state.snapshots import SnapshotStore
 from tests.engine import ID_KEY, Row, Streams, comparable, feed, pieces, run
 from tests.life import large_logs, logs
-from tests.logs import Record, lines_of
+from tests.logs import DAY, Record, heartbeat, lines_of, ms, settings, trigger, visit
 
 FINGERPRINT: dict[str, object] = {"fold": "test", "lanes": 2}
 
@@ -36,6 +36,44 @@ def test_one_record_at_a_time_gives_the_same_bytes(lines: list[bytes]) -> None:
     whole, single = run(lines), run(lines, cuts=range(len(lines)))
     assert comparable(single) == comparable(whole)
     assert single.digests == whole.digests
+
+
+def test_cleaning_up_between_two_batches_changes_nothing() -> None:
+    """The visit has left the window and is freed, or not yet, when its record comes again."""
+    day = ms("2026-06-01T09:00:00Z")
+    told = {"status": "confirmed", "starts_at": day + 5 * DAY}
+    log = [
+        settings("t1", day, scoring={"window_days": 5}),
+        visit("t1", day + DAY, "v1", version=1, client="crm-1", phone="+77011234567", **told),
+        visit("t1", day + 15 * DAY, "v2", version=1, phone="+77017654321", **told),
+        visit("t1", day + 19 * DAY, "v1", version=2, client="crm-2", phone="+77010000001",
+              status="cancelled", starts_at=day + 18 * DAY),
+    ]  # fmt: skip
+    lines = lines_of(log)
+    assert comparable(run(lines, cuts=range(len(lines)))) == comparable(run(lines))
+
+
+def test_reminders_due_at_once_have_one_order_after_a_crash_as_well() -> None:
+    """Two branches, told in one order before the snapshot and freed from their rows since."""
+    day = ms("2026-06-01T09:00:00Z")
+    told: Row = {"status": "booked", "phone": "+77011234567", "starts_at": day + 40 * DAY}
+    old = {"status": "booked", "phone": "+77011234567", "starts_at": day + DAY}
+    log = [
+        settings("t1", day, triggers=[trigger("reminder", before="24h")]),
+        *(visit("t1", day, f"old{n}", version=1, branch=f"b{n}", **old) for n in (3, 1, 2)),
+        *(visit("t1", day, f"v{n}", version=1, branch=f"b{n}", **told) for n in (2, 3, 1)),
+        *(visit("t1", day + DAY, f"w{n}", version=1, branch=f"b{n}", **told) for n in (5, 4)),
+        heartbeat(day + 41 * DAY),
+    ]
+    lines = lines_of(log)
+    whole = run(lines)
+    assert len(whole.rows("decisions")) >= 5
+    for cut in range(1, len(lines)):
+        with TemporaryDirectory() as folder:
+            spans = pieces(len(lines), [cut])
+            resumed = crash_and_resume(lines, 1, spans, {0}, Path(folder))
+        for key, messages in resumed.messages.items():
+            assert whole.messages[key][len(whole.messages[key]) - len(messages) :] == messages
 
 
 @given(logs())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine import ID_KEY, Row, Streams, run
-from tests.life import large_logs, logs
+from tests.life import ended, large_logs, logs
 from tests.logs import Record, lines_of, ms
 from tests.oracle import LEAD, Customer, truth
 
@@ -41,7 +41,7 @@ def test_every_profile_equals_the_final_truth_of_the_raw_log(
 
 @given(large_logs(), st.integers(0, 40))
 def test_profiles_are_as_of_the_clock_wherever_the_log_ends(log: list[Record], end: int) -> None:
-    lines = lines_of(log[: max(5, len(log) * end // 40)])
+    lines = lines_of(ended(log[: max(5, len(log) * end // 40)]))
     assert_true(run(lines), lines, 1)
 
 

@@ -95,6 +95,27 @@ def test_a_card_without_a_phone_leaves_what_the_visit_said() -> None:
     assert money(after(*visits, person(2))) == only(ANNA, 1_000)
 
 
+def test_a_newest_card_without_a_phone_leaves_its_visits_waiting() -> None:
+    """Whenever it comes: the older card that has one is not believed."""
+    cards = person(1, phone=ANNAS), person(3)
+    for told in ([*cards, came(2, client="crm-1")], [came(2, client="crm-1"), *cards[::-1]]):
+        assert money(after(*told)) == {}
+    streams = after(cards[0], came(2, client="crm-1"), cards[1])
+    assert money(streams) == {}
+    assert [row["to"] for row in streams.of("segments", TENANT, ANNA)] == ["312", "000"]
+
+
+def test_an_earlier_visit_that_comes_again_does_not_bring_its_phone_back() -> None:
+    first, second = came(1, client="crm-1", phone=ANNAS), came(2, client="crm-1", phone=OLGAS)
+    assert money(after(first, second, first)) == only(OLGA, 2_000)
+
+
+def test_a_visit_that_tells_a_clients_new_number_moves_both_customers() -> None:
+    streams = after(came(1, client="crm-1", phone=ANNAS), came(2, client="crm-1", phone=OLGAS))
+    assert [row["to"] for row in streams.of("segments", TENANT, ANNA)] == ["312", "000"]
+    assert [row["to"] for row in streams.of("segments", TENANT, OLGA)] == ["312"]
+
+
 def test_the_newest_card_is_believed_whenever_it_comes() -> None:
     old, new = person(1, phone=ANNAS), person(2, phone=OLGAS)
     for cards in ([old, new], [new, old]):

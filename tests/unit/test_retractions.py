@@ -226,7 +226,7 @@ def test_whose_only_visit_is_taken_back_is_a_lead_again() -> None:
     assert features(streams, OLGA) == (None, 0, 0, "000")
     assert streams.profile(TENANT, OLGA)["last_visit_at"] is None
     last = streams.of("segments", TENANT, OLGA)[-1]
-    assert (last["from"], last["to"], last["cause"]) == ("312", "000", "correction")
+    assert (last["from"], last["to"], last["cause"]) == ("311", "000", "correction")
 
 
 def test_a_deletion_wins_over_the_same_version_in_either_order() -> None:

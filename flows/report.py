@@ -1,0 +1,270 @@
+"""The demo's report, drawn for a terminal.
+
+Takes: figures, stories and a ``Texts``
+Out:   rich renderables on a console; readable without colours and from 80 columns on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.box import ROUNDED, SIMPLE_HEAD
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from flows.figures import Figures
+from flows.stories import Moment, Story
+from flows.texts import Texts
+
+LONGEST_STORY = 18
+_STYLES = {
+    9: "bold white on dark_green",
+    8: "white on green4",
+    7: "black on chartreuse3",
+    6: "black on khaki1",
+    5: "black on light_salmon1",
+    4: "white on indian_red",
+    3: "white on red3",
+}
+"""Colour of a cell by the sum of its three digits: 9 is the best customer, 3 the worst."""
+
+_MOMENT_STYLES = {
+    "attended": "green",
+    "no_show": "red",
+    "cancelled": "red",
+    "deleted": "red",
+    "segment": "bold",
+    "command": "cyan",
+    "withdraw": "yellow",
+    "refused": "yellow",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the figures came about."""
+
+    records: int
+    tenants: int
+    start: datetime
+    end: datetime
+    generate_seconds: float | None
+    fold_seconds: float
+    records_per_second: int
+
+
+def show(
+    console: Console,
+    texts: Texts,
+    run: Run,
+    figures: Figures,
+    dead_letters: Mapping[str, int],
+    stories: list[Story],
+    next_words: Mapping[str, object],
+) -> None:
+    """Print the whole report."""
+    sections: list[RenderableType] = [
+        head(texts, run),
+        cells(texts, figures),
+        transitions(texts, figures),
+        commands(texts, figures),
+        dead(texts, dead_letters),
+        *told(texts, stories),
+        going_on(texts, next_words),
+    ]
+    for section in sections:
+        console.print()
+        console.print(section)
+
+
+def head(texts: Texts, run: Run) -> RenderableType:
+    """What was done, and how fast."""
+    number = texts.number
+    rate = texts.rate.format(rate=number(run.records_per_second))
+    made = (
+        texts.reused
+        if run.generate_seconds is None
+        else texts.generated.format(seconds=f"{run.generate_seconds:.1f}")
+    )
+    body = Text.assemble(
+        texts.subtitle.format(
+            records=number(run.records),
+            tenants=number(run.tenants),
+            start=texts.day(run.start),
+            end=texts.day(run.end),
+        ),
+        "\n",
+        f"{made}, {texts.folded.format(seconds=f'{run.fold_seconds:.1f}')}: ",
+        (rate, "bold green"),
+    )
+    return Panel(body, title=Text(texts.title, style="bold"), title_align="left", box=ROUNDED)
+
+
+def cells(texts: Texts, figures: Figures) -> RenderableType:
+    """The 27 segments: R down in blocks, F down, M across."""
+    table = Table(box=ROUNDED, show_lines=True, expand=True, padding=(0, 1))
+    table.add_column("", ratio=12)
+    for m in (3, 2, 1):
+        table.add_column(texts.monetary[m], ratio=21, justify="center")
+    total = max(figures.customers, 1)
+    for r in (3, 2, 1):
+        for f in (3, 2, 1):
+            label = Text(texts.recency[r] if f == 3 else "", style="bold")
+            label.append(f"\n{texts.frequency[f]}" if f == 3 else texts.frequency[f], "dim")
+            row = [_cell(texts, figures, total, r, f, m) for m in (3, 2, 1)]
+            table.add_row(label, *row, end_section=f == 1)
+    title = Text(texts.cells.format(customers=texts.number(figures.customers)), style="bold")
+    legend = Text(f"{texts.cells_legend}\n", style="dim")
+    leads = Text(texts.leads.format(leads=texts.number(figures.leads)), style="dim")
+    return Group(title, table, legend + leads)
+
+
+def _cell(texts: Texts, figures: Figures, total: int, r: int, f: int, m: int) -> RenderableType:
+    code = 100 * r + 10 * f + m
+    count = figures.by_segment.get(str(code), 0)
+    style = _STYLES[r + f + m] if count else "dim"
+    text = Text(justify="center")
+    text.append(f" {code} ", style)
+    text.append(f" {texts.number(count)}", "bold" if count else "dim")
+    if count:
+        text.append(f" · {100 * count / total:.0f}%" if count * 200 >= total else " · <1%", "dim")
+    text.append(f"\n{texts.segment(code)}", "" if count else "dim")
+    return text
+
+
+def transitions(texts: Texts, figures: Figures) -> RenderableType:
+    """Counts by kind and cause, and the most travelled ways."""
+    counts = Table.grid(padding=(0, 2))
+    for kind, number in figures.moves.items():
+        counts.add_row(Text(texts.number(number), style="bold", justify="right"), texts.moves[kind])
+    causes = Table.grid(padding=(0, 2))
+    for cause, number in figures.causes.items():
+        causes.add_row(
+            Text(texts.number(number), style="bold", justify="right"), texts.causes[cause]
+        )
+    top = Table(
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        title=texts.top_moves,
+        title_justify="left",
+        title_style="bold",
+        show_header=False,
+        padding=(0, 1),
+    )
+    longest = max((number for *_, number in figures.top_moves), default=1)
+    for before, after, number in figures.top_moves:
+        top.add_row(
+            f"{before} {texts.segment(int(before))}",
+            "→",
+            f"{after} {texts.segment(int(after))}",
+            Text(texts.number(number), style="bold", justify="right"),
+            Text("█" * max(1, round(8 * number / longest)), style=_worth(after)),
+        )
+    title = Text(texts.transitions.format(changes=texts.number(figures.changes)), style="bold")
+    return Group(title, Padding(Columns([counts, causes], padding=(0, 4)), (1, 0, 0, 2)), top)
+
+
+def _worth(code: str) -> str:
+    worth = sum(map(int, code))
+    return "green" if worth >= 7 else "yellow" if worth >= 5 else "red"
+
+
+def commands(texts: Texts, figures: Figures) -> RenderableType:
+    """Triggers and what came of them."""
+    sent = sum(row.sent for row in figures.triggers)
+    title = Text(texts.commands.format(commands=texts.number(sent)), style="bold")
+    if not figures.triggers:
+        return Group(title, Text(texts.no_commands, style="dim"))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
+    for at, column in enumerate(texts.command_columns):
+        table.add_column(column, justify="right" if at in (3, 4) else "left")
+    for row in figures.triggers:
+        refused = ", ".join(
+            f"{texts.reasons.get(reason, reason)} {texts.number(number)}"
+            for reason, number in row.refused.most_common()
+        )
+        table.add_row(
+            row.trigger,
+            texts.kinds.get(row.kind or "", "–"),
+            row.channel or "–",
+            Text(texts.number(row.sent), style="bold"),
+            texts.number(row.withdrawn),
+            refused or "–",
+        )
+    return Group(title, table)
+
+
+def dead(texts: Texts, dead_letters: Mapping[str, int]) -> RenderableType:
+    """Records that cannot be used, by reason."""
+    total = sum(dead_letters.values())
+    if not total:
+        return Text(texts.no_dead, style="bold")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
+    for at, column in enumerate(texts.dead_columns):
+        table.add_column(column, justify="right" if at == 1 else "left")
+    for reason, number in sorted(dead_letters.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(reason, texts.number(number), texts.dead_reasons.get(reason, ""))
+    return Group(Text(texts.dead.format(dead=texts.number(total)), style="bold"), table)
+
+
+def told(texts: Texts, stories: list[Story]) -> list[RenderableType]:
+    """One panel a customer."""
+    panels: list[RenderableType] = []
+    for story in stories:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column()
+        for moment in shortened(told_moments(story.moments)):
+            if moment is None:
+                hidden = len(told_moments(story.moments)) - LONGEST_STORY
+                table.add_row("", Text(texts.more.format(count=hidden), style="dim"))
+                continue
+            style = _MOMENT_STYLES.get(moment.what, "")
+            table.add_row(texts.moment(story.at(moment)), Text(phrase(texts, moment), style=style))
+        why = Text(f" · {texts.why[story.chosen.why]} ", style="bold")
+        title = Text.assemble((story.who, "bold cyan"), f" · {story.business}", why)
+        panels.append(Panel(table, title=title, title_align="left", box=ROUNDED))
+    if panels:
+        panels[0] = Group(Text(texts.stories, style="bold"), panels[0])
+    return panels
+
+
+def told_moments(moments: list[Moment]) -> list[Moment]:
+    """Without confirmations, which every visit has and which tell nothing."""
+    return [moment for moment in moments if moment.what != "confirmed"]
+
+
+def shortened(moments: list[Moment]) -> list[Moment | None]:
+    """Start and end of a long story; ``None`` stands for what is left out."""
+    if len(moments) <= LONGEST_STORY + 1:
+        return list(moments)
+    first = LONGEST_STORY // 3
+    return [*moments[:first], None, *moments[first - LONGEST_STORY :]]
+
+
+def phrase(texts: Texts, moment: Moment) -> str:
+    """What happened, in words."""
+    facts = dict(moment.facts)
+    if "visit_ms" in facts:
+        visit = datetime.fromtimestamp(facts["visit_ms"] / 1000, UTC)
+        facts["visit"] = texts.moment(visit).strip()
+        facts["service"] = f"{facts['service']} " if facts["service"] else ""
+    if moment.what == "segment":
+        facts |= {"code": facts["to"], "name": texts.segment(int(facts["to"]))}
+    if "reason" in facts:
+        facts["reason"] = texts.reasons.get(facts["reason"], facts["reason"])
+    return texts.moments[moment.what].format(**facts)
+
+
+def going_on(texts: Texts, words: Mapping[str, object]) -> RenderableType:
+    """Where the files are, and what to try next."""
+    table = Table.grid(padding=(0, 2))
+    for what, command in texts.next_lines:
+        table.add_row(Text(what, style="dim"), Text(command.format(**words), style="cyan"))
+    return Group(Text(texts.next_title, style="bold"), table)

@@ -1,0 +1,114 @@
+"""Snapshots restore exactly what was saved, or say why they cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from state.lane import LaneState
+from state.snapshots import SnapshotStore, StateError
+from tests.engine import ID_KEY, Streams, feed
+from tests.life import Life
+from tests.logs import lines_of
+
+FINGERPRINT = {"fold": "1", "tzdata": "x", "id_key": "k", "lanes": "1"}
+
+
+def _saved(folder: Path, positions: list[int]) -> tuple[SnapshotStore, LaneState]:
+    store, state = SnapshotStore(str(folder), FINGERPRINT), LaneState(0, ID_KEY)
+    lines = lines_of(Life(Random(7)).log(90, 2))
+    for start, end in zip([0, *positions], positions, strict=False):
+        feed({0: state}, lines, start, end, Streams())
+        store.save(state)
+    return store, state
+
+
+def _restored(folder: Path, at_most: int, **other: str) -> LaneState:
+    return SnapshotStore(str(folder), FINGERPRINT | other).restore(0, ID_KEY, at_most)
+
+
+def test_a_restored_lane_holds_what_the_saved_one_held(tmp_path: Path) -> None:
+    _, state = _saved(tmp_path, [50, 80, 120])
+    again = _restored(tmp_path, 120)
+    assert (again.position, again.clock_ms, again.digest) == (
+        state.position,
+        state.clock_ms,
+        state.digest,
+    )
+    for name, table in state.tables.items():
+        other = again.tables[name]
+        rows = table.live()
+        assert rows.tolist() == other.live().tolist()
+        for column, kind in table.COLUMNS.items():
+            if not kind.derived or column == "due":
+                left, right = getattr(table, column)[rows], getattr(other, column)[rows]
+                assert left.tolist() == right.tolist(), f"{name}.{column}"
+
+
+def test_a_start_takes_the_newest_snapshot_that_is_not_past_the_commit(tmp_path: Path) -> None:
+    _saved(tmp_path, [50, 80, 120])
+    assert _restored(tmp_path, 119).position == 80
+    assert _restored(tmp_path, 80).position == 80
+    assert _restored(tmp_path, 49).position == 0
+
+
+def test_a_later_save_writes_only_what_changed(tmp_path: Path) -> None:
+    _saved(tmp_path, [100, 101])
+    base = next(tmp_path.glob("lane-0000/base-*")).stat().st_size
+    delta = next(tmp_path.glob("lane-0000/delta-*")).stat().st_size
+    assert delta < base
+
+
+def test_two_bases_are_kept_and_older_files_go(tmp_path: Path) -> None:
+    _saved(tmp_path, list(range(5, 125, 2)))
+    names = [path.name for path in (tmp_path / "lane-0000").iterdir()]
+    assert sum(name.startswith("base-") for name in names) == 2
+    assert _restored(tmp_path, 10_000).position == 123
+
+
+@pytest.mark.parametrize("kind", ["base", "delta", "manifest"])
+@pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
+def test_a_damaged_file_is_an_error_that_names_lane_and_remedy(
+    tmp_path: Path, kind: str, damage: str
+) -> None:
+    _saved(tmp_path, [60, 90])
+    folder = tmp_path / "lane-0000"
+    path = max(folder.glob(f"{kind}-*"))
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    if kind == "manifest" and damage == "gone":
+        assert _restored(tmp_path, 90).position == 60
+        return
+    with pytest.raises(StateError, match=r"lane 0: .*remove .*manifest-0*90\.json"):
+        _restored(tmp_path, 90)
+    (folder / f"manifest-{90:020d}.json").unlink()
+    if kind != "base":
+        assert _restored(tmp_path, 90).position == 60
+
+
+def test_another_id_key_or_lane_count_never_starts(tmp_path: Path) -> None:
+    _saved(tmp_path, [60])
+    for other in ({"id_key": "z"}, {"lanes": "2"}):
+        with pytest.raises(StateError, match=next(iter(other))):
+            _restored(tmp_path, 60, **other)
+
+
+def test_another_fold_starts_only_where_nothing_is_replayed(tmp_path: Path) -> None:
+    _saved(tmp_path, [60])
+    assert _restored(tmp_path, 60, fold="2").position == 60
+    with pytest.raises(StateError, match="SIGTERM"):
+        _restored(tmp_path, 61, fold="2")
+
+
+def test_a_half_written_file_is_never_looked_at(tmp_path: Path) -> None:
+    _saved(tmp_path, [60])
+    (tmp_path / "lane-0000" / f"manifest-{70:020d}.json.part").write_bytes(b"{")
+    assert _restored(tmp_path, 70).position == 60
