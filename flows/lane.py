@@ -140,7 +140,7 @@ class Lane:
         return [Folded(self.term, owed(outputs, self.committed), part.chunk, part.parts)]
 
     def _apply_settings(self, appended_ms: int) -> None:
-        """Before the lane's first record that has a time; the same settings twice change nothing."""
+        """Before the lane's first record that has a time; the same ones twice change nothing."""
         position = self.state.position
         first = settings_batch(self.state.lane, self._lanes, self._tenants, appended_ms)
         if first is not None:

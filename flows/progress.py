@@ -35,7 +35,7 @@ def progress(title: str, total: int, shown: bool = True) -> Iterator[Step]:
     """Show how work comes on; ``step`` takes what of ``total`` is done, and records so far."""
     console = Console(stderr=True)
     if not shown:
-        yield _nothing
+        yield silent
     elif console.is_terminal:
         with _bar(title, total, console) as step:
             yield step
@@ -43,8 +43,8 @@ def progress(title: str, total: int, shown: bool = True) -> Iterator[Step]:
         yield _lines(title, total)
 
 
-def _nothing(done: int, records: int) -> None:  # noqa: ARG001 - a Step
-    return None
+def silent(done: int, records: int) -> None:  # noqa: ARG001 - a Step takes both
+    """The step of work that nobody watches."""
 
 
 @contextmanager

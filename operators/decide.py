@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 
 from operators.encode import Owed, instant_text, segment_text, speaker
 from operators.gate import refusal
@@ -136,26 +135,20 @@ def _rfm(state: LaneState, row: int, today: int) -> Rfm:
     )
 
 
-def visit_text(state: LaneState, visits: list[int], place: int) -> Visit:
+def visit_text(state: LaneState, visits: list[int], start_ms: int, local_ms: int) -> Visit:
     """The booking as a command tells it; visits in order of their start."""
-    table = state.visits
-    first = visits[0]
-    start = int(table.start_ms[first])
-    zone = state.places.zone[np.array([place])]
-    local = int(state.zones.to_local(zone, np.array([start]))[0])
+    table, words = state.visits, state.words.text
     services: list[str] = []
     staff: list[str] = []
     for row in visits:
         if table.services[row] >= 0:
-            services += state.words.text[table.services[row]].split(SERVICES_SEPARATOR)
-        if table.staff[row] >= 0:
-            name = state.words.text[table.staff[row]]
-            if name not in staff:
-                staff.append(name)
+            services += words[table.services[row]].split(SERVICES_SEPARATOR)
+        if table.staff[row] >= 0 and words[table.staff[row]] not in staff:
+            staff.append(words[table.staff[row]])
     return Visit(
         ids=[visit_id(state, row) for row in visits],
-        starts_at=instant_text(start),
-        local_start=instant_text(local).removesuffix("Z"),
+        starts_at=instant_text(start_ms),
+        local_start=instant_text(local_ms).removesuffix("Z"),
         services=services,
         staff=staff,
     )
@@ -167,12 +160,11 @@ def visit_id(state: LaneState, row: int) -> str:
     return text if text is not None else str(state.visits.id[row])
 
 
-def visit_occasion(state: LaneState, row: int) -> str:
+def visit_occasion(state: LaneState, row: int, start_ms: int) -> str:
     """``visit:<provider>:<branch>:<id>@<start minute>``."""
     scope = state.visits.scope[row]
     provider, branch = state.scopes.provider[scope], state.scopes.branch[scope]
-    start = minute_text(int(state.visits.start_ms[row]))
-    return f"visit:{provider}:{branch}:{visit_id(state, row)}@{start}"
+    return f"visit:{provider}:{branch}:{visit_id(state, row)}@{minute_text(start_ms)}"
 
 
 def minute_text(ms: int) -> str:

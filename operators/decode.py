@@ -92,22 +92,7 @@ BODIES: dict[str, Callable[[Any], object]] = {
 }
 
 
-def decode_only(values: list[bytes]) -> int:
-    """Typed decode of envelopes and bodies and nothing else; how many of them could be read.
-
-    The limit that the benchmark compares the whole fold with.
-    """
-    read = 0
-    decode_envelope, bodies = decode_record, BODIES
-    for value in values:
-        try:
-            record = decode_envelope(value)
-            if type(record) is Webhook:
-                bodies[record.provider](record.body)
-        except (*UNREADABLE, KeyError):
-            continue
-        read += 1
-    return read
+_KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in RECORD_KINDS}
 
 
 class Readers(dict[str, Reader]):
@@ -247,40 +232,6 @@ def _address(tenant: str, lanes: int) -> tuple[int, bytes]:
     return lane_of(tenant, lanes), tenant.encode()
 
 
-def decode(chunk: Chunk, lanes: int) -> list[Batch]:
-    """The chunk's records by lane, each lane's in log order; see the module's header."""
-    shares = Shares(chunk, lanes)
-    homes = Homes(shares)
-    keys = chunk.keys
-    for index, value in enumerate(chunk.values):
-        if len(value) > SIZE_LIMIT:
-            shares.refuse_large(index, value)
-            continue
-        try:
-            told = decode_record(value)
-        except UNREADABLE as error:
-            shares.refuse(index, value, error)
-            continue
-        if type(told) is Heartbeat:
-            _beat(shares, index, told)
-            continue
-        share, key, at_home = homes[told.tenant]
-        record = share.records
-        share.records = record + 1
-        share.heads += (index, told.received_at, told.appended_at)
-        if not at_home or (keys is not None and keys[index] != key):
-            share.turn_away(record, told)
-        elif type(told) is Webhook:
-            share.webhooks += 1
-            share.readers[told.provider].read(record, told)
-        else:
-            share.set_aside(record, told)
-    return [_batch(shares[lane], chunk) for lane in sorted(shares)]
-
-
-_KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in RECORD_KINDS}
-
-
 def _beat(shares: Shares, index: int, beat: Heartbeat) -> None:
     """Time passes in every lane; a time that cannot be read is one lane's dead letter."""
     appended = beat.appended_at
@@ -327,20 +278,20 @@ def _clock(share: Share, appended_ms: I8 | None) -> I8:
     findings = share.findings
     received_at, appended_at = share.heads[1::3], share.heads[2::3]
     received = instants(received_at)
-    unreadable = received == NONE
+    bad = received == NONE
     clock = received
     absent = appended_at.count(None)
     if absent == 0:
         clock = instants(appended_at)
-        unreadable |= clock == NONE
+        bad |= clock == NONE
     elif absent < share.records:
         appended = instants([text or "" for text in appended_at])
         given = np.fromiter((text is not None for text in appended_at), np.bool_, share.records)
-        unreadable |= given & (appended == NONE)
+        bad |= given & (appended == NONE)
         clock = np.where(given, appended, received)
-    if unreadable.any():
-        findings.barred = unreadable
-        for record in np.flatnonzero(unreadable).tolist():
+    if bad.any():
+        findings.barred = bad
+        for record in np.flatnonzero(bad).tolist():
             findings.refuse(record, "clock", "received_at, appended_at: no time of 1990 to 2099")
     return clock if appended_ms is None else appended_ms
 
@@ -394,3 +345,52 @@ def _dead_letters(share: Share, chunk: Chunk) -> list[DeadLetter]:
         letters.append(DeadLetter(position, STAGE, reason, message, key, chunk.values[index]))
         share.findings.counts["dead_letters", reason] += 1
     return letters
+
+
+def decode(chunk: Chunk, lanes: int) -> list[Batch]:
+    """The chunk's records by lane, each lane's in log order; see the module's header."""
+    shares = Shares(chunk, lanes)
+    homes = Homes(shares)
+    keys = chunk.keys
+    for index, value in enumerate(chunk.values):
+        if len(value) > SIZE_LIMIT:
+            shares.refuse_large(index, value)
+            continue
+        try:
+            told = decode_record(value)
+        except UNREADABLE as error:
+            shares.refuse(index, value, error)
+            continue
+        if type(told) is Heartbeat:
+            _beat(shares, index, told)
+            continue
+        share, key, at_home = homes[told.tenant]
+        record = share.records
+        share.records = record + 1
+        share.heads += (index, told.received_at, told.appended_at)
+        if not at_home or (keys is not None and keys[index] != key):
+            share.turn_away(record, told)
+        elif type(told) is Webhook:
+            share.webhooks += 1
+            share.readers[told.provider].read(record, told)
+        else:
+            share.set_aside(record, told)
+    return [_batch(shares[lane], chunk) for lane in sorted(shares)]
+
+
+def decode_only(values: list[bytes]) -> int:
+    """Typed decode of envelopes and bodies and nothing else; how many of them could be read.
+
+    The limit that the benchmark compares the whole fold with.
+    """
+    read = 0
+    decode_envelope, bodies = decode_record, BODIES
+    for value in values:
+        try:
+            record = decode_envelope(value)
+            if type(record) is Webhook:
+                bodies[record.provider](record.body)
+        except (*UNREADABLE, KeyError):
+            continue
+        read += 1
+    return read

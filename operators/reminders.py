@@ -11,6 +11,7 @@ changes, what was sent is withdrawn; a start that comes back was decided already
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,70 +84,140 @@ def fire(
     state: LaneState, owed: Owed, customers: Rows, history: History, due_ms: I8, moment: Moment
 ) -> None:
     """Decides every occasion of these customers that is due at their ``due_ms``."""
-    visits, occasions = state.visits, state.occasions
-    now = moment.now_ms
-    today = own_day(state, customers, due_ms)
+    visits = state.visits
     holds = visits.held_ms[history.visit] != NONE
     owner, visit = history.owner[holds], history.visit[holds]
-    for rule, due, keys in _rules(state, customers, owner, visit):
-        ready = np.flatnonzero((due == due_ms[owner]) & (occasions.index.find(keys) < 0))
-        for at in ready.tolist():
-            place, row = int(owner[at]), int(visit[at])
-            customer = int(customers[place])
-            trigger = state.tenants.reminders[state.customers.tenant[customer]][rule]
-            start = int(visits.held_ms[row])
-            lasting = start if trigger.ttl_ms is None else int(due[at]) + trigger.ttl_ms
-            day = _same_day(state, history.visit[history.owner == place], row)
-            sent = decide(
-                state,
-                owed,
-                Due(
-                    customer=customer,
-                    trigger=trigger,
-                    occasion=visit_occasion(state, row),
-                    due_ms=int(due[at]),
-                    made_ms=int(due[at]),
-                    now_ms=int(now[place]),
-                    position=int(moment.position[place]),
-                    expires_ms=min(start, lasting),
-                    today=int(today[place]),
-                    visit=visit_text(state, day, int(visits.place[row])),
-                    place=int(visits.place[row]),
-                ),
-            )
-            outcome = DECIDED if sent is None else SENT
-            occasion = _keep(state, keys[at : at + 1], visit[at : at + 1], outcome)
-            occasions.rule[occasion] = state.tenants.reminder_key[
-                state.customers.tenant[customer], rule
-            ]
-            occasions.expires_ms[occasion] = min(start, lasting)
-            occasions.command[occasion] = sent
+    ready = _ready(state, customers, owner, visit, due_ms)
+    if len(ready.visit):
+        dues = _dues(state, customers, history, ready, due_ms, moment)
+        sent = np.array([decide(state, owed, due) for due in dues] + [None], np.object_)[:-1]
+        occasions = state.occasions
+        rows = _keep(state, ready.keys, ready.visit, visits.held_ms[ready.visit], ready.rule_key)
+        occasions.state[rows] = np.where(sent == None, DECIDED, SENT)  # noqa: E711  # elementwise
+        occasions.expires_ms[rows] = [due.expires_ms for due in dues]
+        occasions.command[rows] = sent
     state.customers.reminder_due[customers] = NEVER
     _schedule(state, customers, owner, visit, due_ms[owner])
+
+
+@dataclass(slots=True)
+class _Ready:
+    """Occasions that are due, one line each: whose, of which visit, under which rule."""
+
+    owner: Rows
+    visit: Rows
+    rule: I4
+    keys: U8
+    rule_key: U8
+
+
+def _ready(state: LaneState, customers: Rows, owner: Rows, visit: Rows, due_ms: I8) -> _Ready:
+    parts = []
+    for rule, due, keys, rule_key in _rules(state, customers, owner, visit):
+        at = np.flatnonzero((due == due_ms[owner]) & (state.occasions.index.find(keys) < 0))
+        parts.append(
+            (owner[at], visit[at], np.full(len(at), rule, np.int32), keys[at], rule_key[at])
+        )
+    return _Ready(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _dues(
+    state: LaneState,
+    customers: Rows,
+    history: History,
+    ready: _Ready,
+    due_ms: I8,
+    moment: Moment,
+) -> list[Due]:
+    visits = state.visits
+    coming = visits.start_ms[history.visit] >= due_ms[history.owner]
+    days = _days(state, history.owner[coming], history.visit[coming])
+    listed = dict(zip(days.visit[days.first].tolist(), days.lists(), strict=True))
+    start = visits.held_ms[ready.visit]
+    place = visits.place[ready.visit]
+    local = state.zones.to_local(state.places.zone[place], start)
+    today = own_day(state, customers, due_ms)
+    row = customers[ready.owner]
+    tenant = state.customers.tenant[row]
+    dues = []
+    for at, (customer, whose, visit, rule, starts, where, told) in enumerate(
+        zip(
+            row.tolist(),
+            tenant.tolist(),
+            ready.visit.tolist(),
+            ready.rule.tolist(),
+            start.tolist(),
+            place.tolist(),
+            local.tolist(),
+            strict=True,
+        )
+    ):
+        owner = ready.owner[at]
+        trigger = state.tenants.reminders[whose][rule]
+        due = int(due_ms[owner])
+        lasting = starts if trigger.ttl_ms is None else min(starts, due + trigger.ttl_ms)
+        dues.append(
+            Due(
+                customer=customer,
+                trigger=trigger,
+                occasion=visit_occasion(state, visit, starts),
+                due_ms=due,
+                made_ms=due,
+                now_ms=int(moment.now_ms[owner]),
+                position=int(moment.position[owner]),
+                expires_ms=lasting,
+                today=int(today[owner]),
+                visit=visit_text(state, listed[visit], starts, told),
+                place=where,
+            )
+        )
+    return dues
+
+
+@dataclass(slots=True)
+class _Days:
+    """Visits that are not cancelled, sorted by customer, branch, local day and start.
+
+    ``line`` are their places in what was asked; ``first`` marks where a day begins, a booked visit
+    before an attended one that starts at the same time.
+    """
+
+    line: NDArray[np.intp]
+    visit: Rows
+    first: NDArray[np.bool_]
+
+    def lists(self) -> list[list[int]]:
+        """Each day's visits."""
+        starts = np.flatnonzero(self.first).tolist()
+        rows = self.visit.tolist()
+        return [rows[a:b] for a, b in zip(starts, [*starts[1:], len(rows)], strict=True)]
+
+
+def _days(state: LaneState, owner: Rows, visit: Rows) -> _Days:
+    visits = state.visits
+    live = np.flatnonzero(visits.status[visit] <= ATTENDED)
+    rows = visit[live]
+    start, place, whose = visits.start_ms[rows], visits.place[rows], owner[live]
+    day = state.zones.day(state.places.zone[place], start)
+    came = visits.status[rows] > CONFIRMED
+    order = np.lexsort((visits.key[rows], came, start, day, place, whose))
+    first = np.ones(len(order), np.bool_)
+    for column in (whose[order], place[order], day[order]):
+        first[1:] &= column[1:] == column[:-1]
+    first[1:] = ~first[1:]
+    return _Days(live[order], rows[order], first)
 
 
 def _held_starts(state: LaneState, owner: Rows, visit: Rows, now: I8) -> I8:
     """The start whose occasion each visit holds, NONE for most."""
     visits = state.visits
     held = np.full(len(visit), NONE)
-    live = np.flatnonzero(visits.status[visit] <= ATTENDED)
-    rows = visit[live]
-    start, place = visits.start_ms[rows], visits.place[rows]
-    day = state.zones.day(state.places.zone[place], start)
-    open_ = visits.status[rows] <= CONFIRMED
-    order = np.lexsort((visits.key[rows], ~open_, start, day, place, owner[live]))
-    first = _firsts(owner[live][order], place[order], day[order])
-    holder = order[first]
-    holder = holder[open_[holder] & (start[holder] > now[live][holder])]
-    held[live[holder]] = start[holder]
+    days = _days(state, owner, visit)
+    line, row = days.line[days.first], days.visit[days.first]
+    start = visits.start_ms[row]
+    holds = (visits.status[row] <= CONFIRMED) & (start > now[line])
+    held[line[holds]] = start[holds]
     return held
-
-
-def _firsts(*columns: Rows | I4) -> NDArray[np.bool_]:
-    """Where a new group begins in sorted columns."""
-    first = np.ones(len(columns[0]), np.bool_)
-    first[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
-    return first
 
 
 def _release(
@@ -191,11 +262,12 @@ def _pass_on(state: LaneState, kept: Rows, heir: int, start: int) -> None:
     """The same start has another holder: what was decided counts for it too."""
     occasions = state.occasions
     for old in kept.tolist():
-        key = _occasion_keys(state, np.array([heir]), np.array([start]), occasions.rule[[old]])
+        visit, starts, rule = np.array([heir], np.int32), np.array([start]), occasions.rule[[old]]
+        key = _occasion_keys(state, visit, starts, rule)
         if occasions.index.find(key)[0] >= 0:
             continue
-        new = _keep(state, key, np.array([heir], np.int32), int(occasions.state[old]), start)
-        for name in ("rule", "expires_ms", "command"):
+        new = _keep(state, key, visit, starts, rule)
+        for name in ("state", "expires_ms", "command"):
             getattr(occasions, name)[new] = getattr(occasions, name)[old]
         # The one who gave it away keeps the mark, but nothing to withdraw.
         if occasions.state[old] == SENT:
@@ -204,56 +276,42 @@ def _pass_on(state: LaneState, kept: Rows, heir: int, start: int) -> None:
             occasions.changed[old] = True
 
 
-def _rules(state: LaneState, customers: Rows, owner: Rows, visit: Rows) -> list[tuple[int, I8, U8]]:
-    """Per rule of the tenants: the due minute of each holder (NEVER: no such rule) and its key."""
+def _rules(
+    state: LaneState, customers: Rows, owner: Rows, visit: Rows
+) -> Iterator[tuple[int, I8, U8, U8]]:
+    """Per rule of the tenants: each holder's due minute (NEVER: no such rule) and its keys."""
     tenants = state.customers.tenant[customers][owner]
     start = state.visits.held_ms[visit]
-    rules = []
     for rule in range(state.tenants.reminder_before.shape[1]):
         before = state.tenants.reminder_before[tenants, rule]
         due = (start - np.where(before == NONE, 0, before)) // _MINUTE_MS * _MINUTE_MS
-        due = np.where(before == NONE, NEVER, due)
-        keys = _occasion_keys(state, visit, start, state.tenants.reminder_key[tenants, rule])
-        rules.append((rule, due, keys))
-    return rules
+        rule_key = state.tenants.reminder_key[tenants, rule]
+        keys = _occasion_keys(state, visit, start, rule_key)
+        yield rule, np.where(before == NONE, NEVER, due), keys, rule_key
 
 
 def _schedule(state: LaneState, customers: Rows, owner: Rows, visit: Rows, now: I8) -> None:
     """Sets each customer's next reminder instant from the occasions not decided yet."""
-    for rule, due, keys in _rules(state, customers, owner, visit):
+    for _, due, keys, rule_key in _rules(state, customers, owner, visit):
         undecided = (due != NEVER) & (state.occasions.index.find(keys) < 0)
         late = undecided & (due <= now)
         if late.any():
-            occasion = _keep(state, keys[late], visit[late], SILENT)
-            tenants = state.customers.tenant[customers][owner[late]]
-            state.occasions.rule[occasion] = state.tenants.reminder_key[tenants, rule]
+            start = state.visits.held_ms[visit[late]]
+            rows = _keep(state, keys[late], visit[late], start, rule_key[late])
+            state.occasions.state[rows] = SILENT
         coming = undecided & ~late
         np.minimum.at(state.customers.reminder_due, customers[owner[coming]], due[coming])
 
 
-def _keep(state: LaneState, keys: U8, visit: Rows, outcome: int, start: int | None = None) -> Rows:
+def _keep(state: LaneState, keys: U8, visit: Rows, start: I8, rule_key: U8) -> Rows:
     occasions = state.occasions
     rows, _ = occasions.find_or_add(keys)
     occasions.visit[rows] = visit
-    occasions.start_ms[rows] = state.visits.held_ms[visit] if start is None else start
-    occasions.state[rows] = outcome
+    occasions.start_ms[rows] = start
+    occasions.rule[rows] = rule_key
     occasions.touch(rows)
     return rows
 
 
 def _occasion_keys(state: LaneState, visit: Rows, start: I8, rule: U8) -> U8:
     return row_keys(mix(state.visits.key[visit], start.view(np.uint64)), rule)
-
-
-def _same_day(state: LaneState, candidates: Rows, holder: int) -> list[int]:
-    """Visits of the holder's branch and local day that are not cancelled, by start."""
-    visits = state.visits
-    place = visits.place[holder]
-    rows = candidates[(visits.status[candidates] <= ATTENDED) & (visits.place[candidates] == place)]
-    zone = np.full(len(rows), state.places.zone[place], np.int32)
-    day = state.zones.day(zone, visits.start_ms[rows])
-    own = state.zones.day(zone[:1], visits.start_ms[[holder]])
-    rows = rows[day == own]
-    order = np.lexsort((visits.key[rows], visits.start_ms[rows], rows != holder))
-    listed: list[int] = rows[order].tolist()
-    return listed

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.engines import EngineError
@@ -31,6 +32,8 @@ ANSWER_SECONDS = 30.0
 RETRY_SECONDS = 0.1
 
 Item = Control | Data
+
+_log = structlog.get_logger("group")
 
 
 class Outlet(Protocol):
@@ -184,6 +187,8 @@ class Group:
             )
             items.append(Assigned(n, self.term, at, state, digest))
         self._parked.clear()
+        behind = sum(lane.committed - lane.position for lane in self.lanes.values())
+        _log.info("lanes assigned", term=self.term, lanes=numbers, to_fold_again=behind)
         self._outlet.assign(self.term, metadata, {n: committed[n].position for n in numbers})
         self.consumer.assign(
             [TopicPartition(RECORDS, n, lane.position) for n, lane in self.lanes.items()]
@@ -203,12 +208,14 @@ class Group:
                 if self._outlet.reached(n) == lane.state.position:
                     self._save(lane.state)
                     self._parked[n] = lane.state
+        _log.info("lanes revoked", term=self.term, lanes=[*self.lanes])
         self._taken += [Revoked(n, self.term) for n in self.lanes]
         self._let_go(consumer)
 
     def _on_lost(self, consumer: Any, partitions: list[Any]) -> None:
         del partitions
         # Another process may own the lanes by now: nothing is committed, nothing is saved.
+        _log.warning("lanes lost", term=self.term, lanes=[*self.lanes])
         self._parked.clear()
         self._let_go(consumer)
 

@@ -13,14 +13,22 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from flows.generate import tenant_of
 from flows.kafka import Topics
@@ -40,7 +48,7 @@ STREAMS = ("commands", "decisions", "segments", "profiles")
 
 QUIET = {"log_level": 0}
 
-Headers = list[tuple[str, str | bytes | None]]
+Headers = Sequence[tuple[str, bytes]]
 Dead = tuple[int, int, str, bytes | None, bytes | None, str]
 """Lane, offset, reason, key, value, the record's own headers."""
 
@@ -150,6 +158,13 @@ class Engagement:
         """A topic as somebody else would make it."""
         self._admin.create_topics([NewTopic(topic, lanes, 1)])[topic].result(10)
 
+    def alter(self, topic: str, key: str, value: str) -> None:
+        """Set one thing about a topic."""
+        how = AlterConfigOpType.SET
+        entry = ConfigEntry(key, value, incremental_operation=how)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        self._admin.incremental_alter_configs([resource])[resource].result(10)
+
     def delete_records(self, before: dict[int, int]) -> None:
         """As retention does, in time."""
         where = [TopicPartition(RECORDS, lane, at) for lane, at in before.items()]
@@ -160,12 +175,12 @@ class Engagement:
         self,
         records: Iterable[bytes | None],
         lane: int | None = None,
-        headers: Headers | None = None,
+        headers: Headers = (),
     ) -> None:
         """Append records by their tenant, or all to one lane; returns once the log has them."""
         partition = -1 if lane is None else lane
         for value in records:
-            self._producer.produce(RECORDS, value, key_of(value), partition, headers=headers)
+            self._producer.produce(RECORDS, value, key_of(value), partition, headers=[*headers])
             self._producer.poll(0)
         assert self._producer.flush(60) == 0
 
@@ -195,7 +210,7 @@ class Engagement:
         )
         asked = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
         ends = {
-            one.partition: answered(lambda at=one: consumer.get_watermark_offsets(at, 10))[1]
+            one.partition: answered(partial(consumer.get_watermark_offsets, one, 10))[1]
             for one in asked
         }
         consumer.close()

@@ -87,10 +87,15 @@ class Lines(list[bytes]):
 
 @dataclass
 class Life:
-    """Draws one log; ``orderly``: every version newer than the last, no visit too old to count."""
+    """Draws one log.
+
+    ``orderly``: every version is newer than the last and no visit is too old to count.
+    ``plain``: phones are written in E.164, so that they need no country.
+    """
 
     chance: Random
     orderly: bool = False
+    plain: bool = False
 
     def log(self, size: int, tenants: int) -> list[Record]:
         """About ``3 * size`` records."""
@@ -145,6 +150,8 @@ class Life:
         if digit is None:
             return None
         written = f"{place.phone}{digit}"
+        if self.plain:
+            return written
         spaced = f"{written[:2]} ({written[2:5]}) {written[5:8]}-{written[8:]}"
         ways = [written, written, written[1:] if written.startswith("+7") else written]
         if place.country in {"RU", "KZ"}:
@@ -256,10 +263,10 @@ def small_logs() -> st.SearchStrategy[list[Record]]:
     )
 
 
-def large_logs(orderly: bool = False) -> st.SearchStrategy[list[Record]]:
+def large_logs(orderly: bool = False, plain: bool = False) -> st.SearchStrategy[list[Record]]:
     """Hundreds of records from a seed."""
     return st.builds(
-        lambda seed, size, tenants: Life(Random(seed), orderly).log(size, tenants),
+        lambda seed, size, tenants: Life(Random(seed), orderly, plain).log(size, tenants),
         st.integers(0, 2**32),
         st.integers(20, 150),
         st.integers(1, 4),

@@ -12,8 +12,6 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from schemas.batch import NONE
-
 LARGEST = 2**63 - 1
 
 Whole = Annotated[int, Meta(ge=-LARGEST, le=LARGEST)]
@@ -72,21 +70,21 @@ def error_code(value: Any) -> int:
     return value if type(value) is int and abs(value) <= _LARGEST_ERROR else 0
 
 
-def thousandths(path: str, factors: Iterable[tuple[Number, Number]]) -> int:
-    """The sum of price times amount in thousandths of the unit, rounded half up at the end.
+def thousandths(path: str, total: Number, factors: Iterable[tuple[Number, Number]]) -> int:
+    """A sum of price times amount in thousandths of the unit, rounded half up at the end.
 
-    Numbers are taken as they are written (shortest decimal), so that 33.71 is no binary fraction.
+    ``total`` is what floats make of ``factors``. Nearly all sums are whole, and then it is exact;
+    others are taken as they are written (shortest decimal), so that 33.71 is no binary fraction.
     """
+    if -MOST_MONEY <= total * 1000 <= MOST_MONEY and not total % 1:
+        return int(total) * 1000
     try:
-        total = sum((Decimal(str(price)) * Decimal(str(amount)) for price, amount in factors), ZERO)
-        total = (total * 1000).to_integral_value(ROUND_HALF_UP)
-        if abs(total) <= MOST_MONEY:
-            return int(total)
+        exact = ZERO
+        for price, amount in factors:
+            exact += Decimal(str(price)) * Decimal(str(amount))
+        exact = (exact * 1000).to_integral_value(ROUND_HALF_UP)
+        if abs(exact) <= MOST_MONEY:
+            return int(exact)
     except ArithmeticError:  # "nan" and "inf" are numbers to lenient decoders
         pass
     raise Refusal("shape", f"{path}: not a sum of money")
-
-
-def optional(value: int | None) -> int:
-    """An id that may be missing; 0 is how providers write that there is none."""
-    return value or NONE

@@ -146,6 +146,9 @@ class Reader:
             body = decode_body(webhook.body)
         except UNREADABLE as error:
             body = _readable_part(record, webhook.body, error, self.findings)
+        else:
+            if not body.entry:
+                self.findings.ignore("empty")
         for entry in body.entry:
             for change in entry.changes:
                 value = change.value
@@ -173,6 +176,8 @@ class Reader:
                     )
                 if value.messages:
                     self._take_messages(record, scope, value.messages)
+                elif not value.statuses:
+                    self.findings.ignore("empty")
 
     def _take_messages(self, record: int, scope: int, told: list[Message]) -> None:
         for message in told:

@@ -194,7 +194,8 @@ class Reader:
         if not deleted and data.amount is None:
             raise Refusal("shape", "body.data.amount: missing")
         client = data.client or _NO_CLIENT
-        amount = drift.thousandths("body.data.amount", [(data.amount or 0, 1)])
+        amount = data.amount or 0
+        thousandths = drift.thousandths("body.data.amount", amount, [(amount, 1)])
         self._payments += (
             record,
             self._scope(webhook, body),
@@ -204,7 +205,7 @@ class Reader:
             client.id or NONE,
             client.phone or None,
             data.date or "",
-            amount,
+            thousandths,
             deleted,
         )
 
@@ -232,12 +233,10 @@ def _sold(services: Sequence[Service]) -> tuple[int, str]:
             total += cost if amount is None else cost * amount
         if title:
             titles = f"{titles}{SERVICES_SEPARATOR}{title}" if titles else title
-    if total % 1:  # rare: whole sums need no decimals
-        factors = ((each.cost or 0, _amount(each)) for each in services)
-        return drift.thousandths("body.data.services", factors), titles
-    if not -_MOST_UNITS <= total <= _MOST_UNITS:
-        raise Refusal("shape", "body.data.services: not a sum of money")
-    return int(total) * 1000, titles
+    if type(total) is int and -_MOST_UNITS <= total <= _MOST_UNITS:
+        return total * 1000, titles
+    factors = [(each.cost or 0, _amount(each)) for each in services]
+    return drift.thousandths("body.data.services", total, factors), titles
 
 
 _MOST_UNITS = MOST_MONEY // 1000

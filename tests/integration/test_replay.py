@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from flows.cli import run
+from flows.progress import silent
 from flows.replay import Replay, replay
 from flows.stop import Stop
 from schemas.keys import customer_id
@@ -94,7 +95,7 @@ def done(lines: Sequence[bytes], folder: Path, block_bytes: int = 1 << 24, **mor
     folder.mkdir()
     log = write(folder / "log.ndjson", lines)
     what = Replay([log], folder / "out", 16, b"demo", block_bytes=block_bytes, **more)
-    summary = replay(what, Stop(), lambda done, records: None)
+    summary = replay(what, Stop(), silent)
     assert summary.position.finished
     return folder / "out"
 
@@ -160,7 +161,7 @@ def test_a_finished_replay_run_again_does_nothing(
 def test_a_log_that_has_grown_is_taken_up_where_it_ended(life: list[bytes], tmp_path: Path) -> None:
     out = done(life[:3_500], tmp_path / "grown")
     log = write(tmp_path / "grown" / "log.ndjson", life)
-    summary = replay(Replay([log], out, 16, b"demo"), Stop(), lambda done, records: None)
+    summary = replay(Replay([log], out, 16, b"demo"), Stop(), silent)
     assert summary.records_now == 2_500
     assert outputs(out) == outputs(done(life, tmp_path / "whole"))
 
@@ -173,7 +174,7 @@ def test_a_drained_replay_goes_on_where_it_stopped(life: list[bytes], tmp_path: 
     while not finished:
         stop, runs = Stop(), runs + 1
 
-        def ask(done: int, records: int, stop: Stop = stop, first: list[int] = []) -> None:  # noqa: B006
+        def ask(done: int, records: int, stop: Stop = stop) -> None:  # noqa: ARG001 - a Step
             stop.draining = True
 
         finished = replay(what, stop, ask).position.finished

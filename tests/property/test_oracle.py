@@ -69,6 +69,16 @@ def test_versions_not_arrival_order_the_truth(log: list[Record], seed: int) -> N
     assert visitors(run(lines_of([*first, *rest]))) == visitors(run(lines_of([*first, *mixed])))
 
 
+@given(large_logs(orderly=True, plain=True), st.integers(0, 10))
+def test_settings_that_come_late_lead_to_the_same_profiles(log: list[Record], late: int) -> None:
+    """Zone, branches, currency and thresholds are put right for what was told before them."""
+    first = [record for record in log if record["kind"] == "settings"]
+    rest = [record for record in log if record["kind"] != "settings"]
+    place = len(rest) * late // 11
+    lines = lines_of([*rest[:place], *first, *rest[place:]])
+    assert visitors(run(lines)) == visitors(run(lines_of(log)))
+
+
 @given(logs())
 def test_the_number_of_lanes_changes_nobodys_profile(lines: list[bytes]) -> None:
     """With a heartbeat at the end, so that every lane ends at the same clock."""

@@ -154,6 +154,14 @@ def test_a_change_of_another_field_is_counted_and_skipped(value: Json) -> None:
 
 
 @pytest.mark.parametrize(
+    "body", [whatsapp(), whatsapp(value_of()), whatsapp(value_of(statuses=[], contacts=[]))]
+)
+def test_a_body_that_says_nothing_is_counted(body: Json) -> None:
+    batch = decoded(webhook("whatsapp", body))
+    assert batch.counts == {("records", "webhook"): 1, ("ignored", "empty"): 1}
+
+
+@pytest.mark.parametrize(
     ("drift", "difference"),
     [
         ({"from": None}, {"phone": None}),

@@ -52,7 +52,7 @@ def test_every_variable_is_read() -> None:
     assert environment.lanes == 64
     assert environment.ops_port == 0
     assert environment.id_key == "ключ".encode()
-    assert environment.countries == {"RU", "KZ"}
+    assert environment.countries == frozenset({"RU", "KZ"})
     assert environment.log == "json"
 
 
