@@ -43,7 +43,7 @@ def progress(title: str, total: int, shown: bool = True) -> Iterator[Step]:
         yield _lines(title, total)
 
 
-def silent(done: int, records: int) -> None:  # noqa: ARG001 - a Step takes both
+def silent(done: int, records: int) -> None:
     """The step of work that nobody watches."""
 
 

@@ -25,7 +25,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from schemas.batch import Chunk
 from state.control import Assigned, Control, Data, EndOfInput, SnapshotDue
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 32 << 20
 MOST_LINE_BYTES = 256 << 20
 """A longer line is no record log; it would be held in memory only to be refused."""
 

@@ -268,7 +268,7 @@ def large_logs(orderly: bool = False, plain: bool = False) -> st.SearchStrategy[
     return st.builds(
         lambda seed, size, tenants: Life(Random(seed), orderly, plain).log(size, tenants),
         st.integers(0, 2**32),
-        st.integers(20, 150),
+        st.integers(20, 100),
         st.integers(1, 4),
     )
 

@@ -1,0 +1,147 @@
+"""``flowsell demo``: figures that add up, a report that fits, nobody's phone or name in it."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from flows.cli import run
+from flows.figures import Tables, figures, read_tables
+from flows.report import Run, show
+from flows.stories import choose, masked, tell
+from flows.texts import TEXTS
+from schemas.batch import STREAMS
+from schemas.segments import SEGMENTS
+
+SIZES = ["--tenants", "4", "--customers", "250", "--days", "120", "--seed", "3"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    assert run(["demo", *SIZES, "--out", str(out), "--no-progress", "--json"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def tables(folder: Path) -> Tables:
+    return read_tables(folder)
+
+
+def rows(folder: Path, stream: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / f"{stream}.ndjson").read_bytes().splitlines()]
+
+
+def drawn(folder: Path, locale: str, width: int) -> str:
+    """The report as a pipe gets it."""
+    tables = read_tables(folder)
+    chosen = choose(tables)
+    text = io.StringIO()
+    show(
+        Console(file=text, width=width, highlight=False),
+        TEXTS[locale],
+        Run(12_345, 4, datetime(2026, 1, 5), datetime(2026, 5, 4), 1.5, 2.25, 98_765),
+        figures(tables),
+        {"json": 7, "clock": 1},
+        tell(chosen, tables, folder / "records.ndjson"),
+        {"folder": folder, "log": folder / "records.ndjson", "seed": 8},
+    )
+    return text.getvalue()
+
+
+def test_the_json_adds_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", *SIZES, "--out", str(tmp_path / "out"), "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    out = tmp_path / "out"
+    last = {row["customer_id"]: row for row in rows(out, "profiles")}
+    known = [row for row in last.values() if "segment" in row]
+    assert told["customers"] + told["leads"] == len(known) == sum(told["segments"].values())
+    assert told["leads"] == sum(row["segment"] == "000" for row in known)
+    assert told["segment_changes"] == len(rows(out, "segments"))
+    assert sum(row["sent"] for row in told["commands"]) == sum(
+        not row["withdrawn"] for row in rows(out, "commands")
+    )
+    assert sum(told["dead_letters"].values()) == len(rows(out, "dead_letters"))
+    assert told["records"] == len((out / "records.ndjson").read_bytes().splitlines())
+    assert len(told["stories"]) == 3
+
+
+def test_the_same_seed_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert run(["demo", *SIZES, "--out", str(again), "--no-progress", "--json"]) == 0
+    for name in ("records", *STREAMS, "dead_letters"):
+        assert (again / f"{name}.ndjson").read_bytes() == (folder / f"{name}.ndjson").read_bytes()
+
+
+def test_a_demo_takes_the_folder_of_a_demo_and_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["--records", "500", "--no-progress", "--json"]
+    for _ in range(2):
+        assert run(["demo", *SIZES, *few, "--out", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "records.ndjson").write_text("precious")
+    assert run(["demo", *SIZES, *few, "--out", str(tmp_path / "mine")]) == 2
+    assert "not empty, and no demo made it" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "records.ndjson").read_text() == "precious"
+
+
+@pytest.mark.parametrize("locale", ["en", "ru"])
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_report_fits_and_names_every_segment(folder: Path, locale: str, width: int) -> None:
+    report = drawn(folder, locale, width)
+    longest = max(report.splitlines()[:-5], key=cell_len)  # the last ones hold paths
+    assert cell_len(longest) <= width
+    squeezed = "".join(report.replace("│", " ").split())
+    for code in SEGMENTS:
+        if code:
+            first_word = TEXTS[locale].segment(code).split()[0]
+            assert first_word in squeezed
+            assert str(code) in squeezed
+    assert "{" not in report
+
+
+def test_the_report_is_in_russian_from_end_to_end(folder: Path) -> None:
+    english = ("ustomers", " visit", "segment ", "dead", "Moves", "Next", "comes", "books")
+    report = drawn(folder, "ru", 100)
+    assert not [word for word in english if word in report]
+
+
+def test_no_phone_and_no_full_name_is_in_the_report(folder: Path) -> None:
+    report = drawn(folder, "en", 100)
+    for row in rows(folder, "profiles"):
+        assert not row.get("phone") or row["phone"][1:] not in report
+        assert not row.get("name") or row["name"] not in report
+
+
+def test_three_different_customers_are_told_of_from_visit_to_segment(
+    folder: Path, tables: Tables
+) -> None:
+    chosen = choose(tables)
+    assert len({each.customer_id for each in chosen}) == 3
+    for story in tell(chosen, tables, folder / "records.ndjson"):
+        seen = [moment.what for moment in story.moments]
+        assert {"attended", "segment"} <= set(seen)
+        times = [moment.at_ms for moment in story.moments]
+        assert times == sorted(times)
+        changes = [moment.facts for moment in story.moments if moment.what == "segment"]
+        assert changes[0]["from"] == "000"
+        for before, after in pairwise(changes):
+            assert before["to"] == after["from"]
+
+
+@pytest.mark.parametrize(
+    ("phone", "shown"), [("+77015554567", "+7 *** ** 67"), ("+998901234509", "+998 *** ** 09")]
+)
+def test_a_phone_keeps_its_country_and_two_digits(phone: str, shown: str) -> None:
+    assert masked(phone) == shown
