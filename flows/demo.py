@@ -152,7 +152,7 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
         summary = replay(what, stop, step)
     if not summary.position.finished:
         return None
-    with progress(words["reading"], 1, shown):
+    with progress(words["reading"], 0, shown):
         tables = read_tables(what.folder)
         chosen = choose(tables)
         stories = tell(chosen, tables, what.paths[0])

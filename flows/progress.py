@@ -25,6 +25,8 @@ class _Records(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         records = int(task.fields["records"])
+        if task.total is None:
+            return Text()
         seconds = task.elapsed or 0.0
         rate = f" · {records / seconds:,.0f}/s" if seconds > 0.5 else ""
         return Text(f"{records:,}{rate}", style="progress.data.speed")
@@ -32,7 +34,10 @@ class _Records(ProgressColumn):
 
 @contextmanager
 def progress(title: str, total: int, shown: bool = True) -> Iterator[Step]:
-    """Show how work comes on; ``step`` takes what of ``total`` is done, and records so far."""
+    """Show how work comes on; ``step`` takes what of ``total`` is done, and records so far.
+
+    A total of 0 is not known: the bar only shows that something happens.
+    """
     console = Console(stderr=True)
     if not shown:
         yield silent
@@ -57,7 +62,7 @@ def _bar(title: str, total: int, console: Console) -> Iterator[Step]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task(title, total=max(total, 1), records=0)
+        task = bars.add_task(title, total=total or None, records=0)
 
         def step(done: int, records: int) -> None:
             bars.update(task, completed=done, records=records)

@@ -240,9 +240,7 @@ class _FilesPartition(StatefulSourcePartition[Control | Data, None]):
         yield self._snapshots()
 
     def _snapshots(self) -> list[Control | Data]:
-        return [
-            SnapshotDue(lane, self._term, self._reader.position) for lane in self._lanes
-        ]
+        return [SnapshotDue(lane, self._term, self._reader.position) for lane in self._lanes]
 
     def _chunk(self) -> Chunk | None:
         first = self._reader.position

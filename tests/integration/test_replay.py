@@ -16,9 +16,12 @@ from flows.cli import run
 from flows.progress import silent
 from flows.replay import Replay, replay
 from flows.stop import Stop
+from operators.fold import fold
+from schemas.batch import Batch, Outputs
 from schemas.keys import customer_id
-from sinks.files import FILES
+from sinks.files import FILES, OutputFolder
 from sources.generator import generate
+from state.lane import LaneState
 from tests.logs import DAY, HOUR, Record, heartbeat, lines_of, ms, settings, visit
 
 START = ms("2026-03-02T06:00:00Z")
@@ -314,3 +317,43 @@ def test_no_phone_and_no_name_is_printed(
     captured = capsys.readouterr()
     for row in rows(tmp_path / "out", "profiles"):
         assert (row["phone"] or "+") not in captured.out + captured.err.replace("+00:00", "")
+
+
+def test_a_failing_step_ends_the_flow_quietly_and_commits_nothing_of_its_chunk(
+    life: list[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    log = write(tmp_path / "log.ndjson", life)
+    what = Replay([log], tmp_path / "out", 16, b"demo", block_bytes=400_000)
+    calls = 0
+
+    def failing(state: LaneState, batch: Batch) -> Outputs:
+        nonlocal calls
+        calls += 1
+        if calls == 30:
+            raise ZeroDivisionError("a bug in the fold")
+        return fold(state, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("flows.engagement.fold", failing)
+        with pytest.raises(ZeroDivisionError, match="a bug in the fold"):
+            replay(what, Stop(), silent)
+    assert capfd.readouterr().err == ""
+    stopped = json.loads((tmp_path / "out" / "position.json").read_bytes())
+    assert 0 < stopped["position"] < 6_000
+    assert calls == 30
+    assert replay(what, Stop(), silent).position.finished
+    assert outputs(tmp_path / "out") == outputs(done(life, tmp_path / "whole"))
+
+
+def test_one_folder_takes_one_replay_at_a_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write(tmp_path / "log.ndjson", lines_of(salon()))
+    holder = OutputFolder(tmp_path / "out")
+    holder.open({})
+    code, line = mistake([log, "--out", tmp_path / "out"], capsys)
+    holder.close()
+    assert (code, line) == (2, f"{tmp_path}/out: another replay is writing here")
