@@ -1,25 +1,29 @@
 """Turn a due trigger into exactly one final decision, and a command if the gate lets it pass.
 
-In:    a ``Due``: whose, which rule, for which occasion, when
-Out:   a decision and perhaps a command, added to ``Owed``
+In:    ``Due``: which rule, for which occasion, when; and the rows of whom they are for
+Out:   decisions and commands, added to ``Owed``
 State: read only; who calls keeps the occasion
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from operators.encode import Owed, instant_text, segment_text, speaker
 from operators.gate import refusal
-from schemas.batch import SERVICES_SEPARATOR
+from operators.owed import Owed
+from operators.profiles import NOWHERE, Standing, standing_of
+from operators.texts import instant_text, minute_text, segment_text, wall_text
+from schemas.batch import I4, SERVICES_SEPARATOR
 from schemas.keys import command_id, decision_id
 from schemas.outputs import Command, Decision, Rfm, Visit
 from schemas.segments import SCHEME
-from schemas.settings import Trigger
+from schemas.settings import TenantSettings, Trigger
+from state.index import Rows
 from state.lane import LaneState
-from state.tables import NO_DAY
 
 
 @dataclass(slots=True)
@@ -27,10 +31,9 @@ class Due:
     """A rule's occasion that has come for one customer.
 
     ``due_ms`` is its due minute, ``made_ms`` the moment that the outputs tell, ``now_ms`` the lane
-    clock at the record ``position`` that brought it about, ``today`` the customer's local day.
+    clock at the record ``position`` that brought it about.
     """
 
-    customer: int
     trigger: Trigger
     occasion: str
     due_ms: int
@@ -38,33 +41,68 @@ class Due:
     now_ms: int
     position: int
     expires_ms: int
-    today: int
     visit: Visit | None
-    place: int | None
+    branch: str | None
 
 
-def decide(state: LaneState, owed: Owed, due: Due) -> bytes | None:
-    """Owes the decision and, if it is ``sent``, the command; returns the command's bytes."""
-    customers = state.customers
-    tenant = state.tenants.name[customers.tenant[due.customer]]
+def decide(
+    state: LaneState, owed: Owed, customers: Rows, today: I4, dues: list[Due]
+) -> list[bytes | None]:
+    """Owes a decision for each due, and a command where it is ``sent``; returns those bytes.
+
+    ``customers`` and their local day ``today`` run beside the dues.
+    """
+    whose = standing_of(state, customers, NOWHERE, NOWHERE)
+    whose.today = today
+    return [
+        _decide(owed, due, who)
+        for due, who in zip(dues, zip(*_persons(state, whose), strict=True), strict=True)
+    ]
+
+
+_Person = tuple[TenantSettings, str, str, str, str | None, str | None, int, Rfm]
+
+
+def _persons(state: LaneState, whose: Standing) -> tuple[Iterable[Any], ...]:
+    """Columns of what a decision needs to know of its customer, as ``_Person`` tells."""
+    settings = [state.tenants.settings[tenant] for tenant in whose.tenant.tolist()]
+    return (
+        settings,
+        state.tenants.name[whose.tenant].tolist(),
+        whose.customer_ids(),
+        whose.phones(),
+        whose.name.tolist(),
+        whose.locale.tolist(),
+        whose.segment.tolist(),
+        map(
+            Rfm,
+            whose.recency(),
+            whose.frequency.tolist(),
+            whose.monetary.tolist(),
+            [each.currency for each in settings],
+        ),
+    )
+
+
+def _decide(owed: Owed, due: Due, who: _Person) -> bytes | None:
+    _, tenant, customer, _, _, _, segment, _ = who
     identity = command_id(tenant, due.trigger.id, due.occasion)
-    segment = int(customers.segment[due.customer])
     reason = refusal(due.trigger, segment, due.now_ms, due.expires_ms)
     decision = Decision(
-        decision_id=decision_id(identity, "final"),
-        command_id=identity,
-        tenant=tenant,
-        customer_id=customers.id[due.customer].decode(),
-        trigger=due.trigger.id,
-        outcome="refused" if reason else "sent",
-        reason=reason,
-        at=instant_text(due.made_ms),
-        position=due.position,
+        decision_id(identity, "final"),
+        identity,
+        tenant,
+        customer,
+        due.trigger.id,
+        "refused" if reason else "sent",
+        reason,
+        instant_text(due.made_ms),
+        due.position,
     )
     owed.decision(due.due_ms, decision)
     if reason:
         return None
-    return owed.command(due.position, due.due_ms, _command(state, due, identity, segment))
+    return owed.command(due.position, due.due_ms, _command(due, identity, who))
 
 
 def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
@@ -87,33 +125,29 @@ def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
     )
 
 
-def _command(state: LaneState, due: Due, identity: str, segment: int) -> Command:
-    customers, row = state.customers, due.customer
-    tenant = int(customers.tenant[row])
-    settings = state.tenants.settings[tenant]
-    client = speaker(state, row)
-    template, params = settings.message_for(due.trigger, segment)
-    branch = state.places.branch[due.place] if due.place is not None else None
-    locale = state.clients.locale[client] if client >= 0 else None
+def _command(due: Due, identity: str, who: _Person) -> Command:
+    settings, tenant, customer, phone, name, locale, segment, rfm = who
+    trigger, branch = due.trigger, due.branch
+    template, params = settings.message_for(trigger, segment)
     return Command(
         command_id=identity,
-        tenant=state.tenants.name[tenant],
-        customer_id=customers.id[row].decode(),
-        phone=f"+{customers.phone[row]}",
+        tenant=tenant,
+        customer_id=customer,
+        phone=phone,
         aliases={},
-        name=state.clients.name[client] if client >= 0 else None,
-        trigger=due.trigger.id,
-        kind=due.trigger.kind,  # type: ignore[arg-type]  # settings admit only known kinds
-        category=due.trigger.category,  # type: ignore[arg-type]  # likewise
-        channels=list(due.trigger.channels),
+        name=name,
+        trigger=trigger.id,
+        kind=trigger.kind,  # type: ignore[arg-type]  # settings admit only known kinds
+        category=trigger.category,  # type: ignore[arg-type]  # likewise
+        channels=list(trigger.channels),
         template=template,
         params=params,
-        locale=due.trigger.locale or locale or settings.locale,
+        locale=trigger.locale or locale or settings.locale,
         timezone=settings.zone_of(branch) if branch else settings.timezone,
-        branch=branch or None,
+        branch=branch,
         visit=due.visit,
         segment=segment_text(segment),
-        rfm=_rfm(state, row, due.today),
+        rfm=rfm,
         scheme=SCHEME,
         thresholds_version=settings.version,
         due_at=instant_text(due.due_ms),
@@ -121,17 +155,6 @@ def _command(state: LaneState, due: Due, identity: str, segment: int) -> Command
         created_at=instant_text(due.made_ms),
         occasion=due.occasion,
         withdrawn=False,
-    )
-
-
-def _rfm(state: LaneState, row: int, today: int) -> Rfm:
-    customers = state.customers
-    last = int(customers.last_day[row])
-    return Rfm(
-        recency_days=None if last == NO_DAY else max(today - last, 0),
-        frequency=int(customers.frequency[row]),
-        monetary_minor=int(customers.monetary[row]),
-        currency=state.tenants.settings[customers.tenant[row]].currency,
     )
 
 
@@ -148,7 +171,7 @@ def visit_text(state: LaneState, visits: list[int], start_ms: int, local_ms: int
     return Visit(
         ids=[visit_id(state, row) for row in visits],
         starts_at=instant_text(start_ms),
-        local_start=instant_text(local_ms).removesuffix("Z"),
+        local_start=wall_text(local_ms),
         services=services,
         staff=staff,
     )
@@ -165,8 +188,3 @@ def visit_occasion(state: LaneState, row: int, start_ms: int) -> str:
     scope = state.visits.scope[row]
     provider, branch = state.scopes.provider[scope], state.scopes.branch[scope]
     return f"visit:{provider}:{branch}:{visit_id(state, row)}@{minute_text(start_ms)}"
-
-
-def minute_text(ms: int) -> str:
-    """``2026-11-20T07:00Z``."""
-    return instant_text(ms - ms % 60_000)[:16] + "Z"

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from operators.decide import Due, decide, minute_text
-from operators.encode import Owed, segment_text
+from operators.decide import Due, decide
+from operators.owed import Owed
 from operators.reminders import Moment
 from operators.segments import Codes
+from operators.texts import minute_text, segment_text
 from schemas.batch import I8
 from schemas.keys import mix, row_keys, text_key
 from schemas.settings import Trigger
@@ -53,32 +54,28 @@ def _enter_one(
     at: int,
 ) -> None:
     segment = int(state.customers.segment[customer])
-    due = made_ms - made_ms % _MINUTE_MS
+    minute = made_ms - made_ms % _MINUTE_MS
     occasions = state.occasions
-    crossing = np.array([due + segment], np.uint64)
+    crossing = np.array([minute + segment], np.uint64)
     rule = np.array([text_key(trigger.id)], np.uint64)
     key = row_keys(mix(state.customers.key[[customer]], crossing), rule)
     rows, fresh = occasions.find_or_add(key)
     if not fresh[0]:
         return
     occasions.state[rows] = DECIDED
-    occasions.start_ms[rows] = due + _MINUTE_MS
+    occasions.start_ms[rows] = minute + _MINUTE_MS
     identity = state.customers.id[customer].decode()
     ttl = trigger.ttl_ms if trigger.ttl_ms is not None else 0
-    decide(
-        state,
-        owed,
-        Due(
-            customer=customer,
-            trigger=trigger,
-            occasion=f"segment:{identity}:{segment_text(segment)}@{minute_text(due)}",
-            due_ms=due,
-            made_ms=made_ms,
-            now_ms=int(moment.now_ms[at]),
-            position=int(moment.position[at]),
-            expires_ms=due + ttl,
-            today=int(state.customers.scored_day[customer]),
-            visit=None,
-            place=None,
-        ),
+    due = Due(
+        trigger=trigger,
+        occasion=f"segment:{identity}:{segment_text(segment)}@{minute_text(minute)}",
+        due_ms=minute,
+        made_ms=made_ms,
+        now_ms=int(moment.now_ms[at]),
+        position=int(moment.position[at]),
+        expires_ms=minute + ttl,
+        visit=None,
+        branch=None,
     )
+    who = np.array([customer], np.int32)
+    decide(state, owed, who, state.customers.scored_day[who], [due])

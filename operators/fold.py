@@ -11,15 +11,16 @@ record's clock, else that record. Only a settings record cuts a batch.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from operators import reminders
 from operators.columns import visit_columns
-from operators.encode import Owed, Standing, digest_of, owe_profiles, standing_of
 from operators.features import compute_features, history_of
 from operators.identify import Named, identify, scope_rows
+from operators.owed import Owed, digest_of
+from operators.profiles import standing_of
 from operators.prune import prune
 from operators.reminders import Moment
 from operators.score import score
@@ -67,7 +68,7 @@ def fold(state: LaneState, batch: Batch) -> Outputs:
         _fold_part(state, owed, batch, scopes, clock, start, len(clock))
         state.clock_ms = int(clock[-1])
         state.position = int(batch.positions[-1]) + 1
-    streams = owed.streams()
+    streams = owed.streams(state)
     state.digest = (state.digest + digest_of(streams)) & _MASK
     return Outputs(
         lane=state.lane,
@@ -88,8 +89,8 @@ def close(state: LaneState) -> Outputs:
     now = np.full(len(rows), state.clock_ms)
     today = state.tenant_day(tenants, now)
     features = compute_features(state, rows, history_of(state, rows), today, now)
-    standing = Standing(
-        customer=rows,
+    standing = replace(
+        standing_of(state, rows, np.full(len(rows), state.position), now),
         segment=segment_codes(state, tenants, features, today),
         last_day=features.last_day,
         last_visit_ms=features.last_visit_ms,
@@ -99,13 +100,13 @@ def close(state: LaneState) -> Outputs:
         today=today,
         as_of_ms=now,
     )
-    owe_profiles(state, owed, standing, np.full(len(rows), state.position), now)
+    owed.profiles(standing)
     return Outputs(
         lane=state.lane,
         next_position=state.position,
         clock_ms=state.clock_ms,
         digest=state.digest,
-        streams=owed.streams(),
+        streams=owed.streams(state),
         dead_letters=[],
         counts=Counter(),
     )
@@ -221,8 +222,7 @@ def _fire(state: LaneState, owed: Owed, work: _Work, ready: Rows, start: int, en
         reminders.fire(state, owed, rows, history_of(state, rows), due[reminds], now)
     if flushes.any():
         rows = ready[flushes]
-        standing = standing_of(state, rows)
-        owe_profiles(state, owed, standing, moment.position[flushes], due[flushes])
+        owed.profiles(standing_of(state, rows, moment.position[flushes], due[flushes]))
         table.flush_due[rows] = NEVER
     table.touch(ready)
     state.due.refresh(ready)

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.decide import Due, decide, visit_occasion, visit_text, withdraw
-from operators.encode import Owed
 from operators.features import History
+from operators.owed import Owed
 from operators.segments import own_day
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
@@ -89,8 +89,10 @@ def fire(
     owner, visit = history.owner[holds], history.visit[holds]
     ready = _ready(state, customers, owner, visit, due_ms)
     if len(ready.visit):
-        dues = _dues(state, customers, history, ready, due_ms, moment)
-        sent = np.array([decide(state, owed, due) for due in dues] + [None], np.object_)[:-1]
+        dues = _dues(state, history, ready, due_ms, moment)
+        whose = customers[ready.owner]
+        today = own_day(state, customers, due_ms)[ready.owner]
+        sent = np.array([*decide(state, owed, whose, today, dues), None], np.object_)[:-1]
         occasions = state.occasions
         rows = _keep(state, ready.keys, ready.visit, visits.held_ms[ready.visit], ready.rule_key)
         occasions.state[rows] = np.where(sent == None, DECIDED, SENT)  # noqa: E711  # elementwise
@@ -122,53 +124,41 @@ def _ready(state: LaneState, customers: Rows, owner: Rows, visit: Rows, due_ms: 
 
 
 def _dues(
-    state: LaneState,
-    customers: Rows,
-    history: History,
-    ready: _Ready,
-    due_ms: I8,
-    moment: Moment,
+    state: LaneState, history: History, ready: _Ready, due_ms: I8, moment: Moment
 ) -> list[Due]:
-    visits = state.visits
+    visits, places = state.visits, state.places
     coming = visits.start_ms[history.visit] >= due_ms[history.owner]
     days = _days(state, history.owner[coming], history.visit[coming])
     listed = dict(zip(days.visit[days.first].tolist(), days.lists(), strict=True))
     start = visits.held_ms[ready.visit]
     place = visits.place[ready.visit]
-    local = state.zones.to_local(state.places.zone[place], start)
-    today = own_day(state, customers, due_ms)
-    row = customers[ready.owner]
-    tenant = state.customers.tenant[row]
+    tenants = places.tenant[place].tolist()
     dues = []
-    for at, (customer, whose, visit, rule, starts, where, told) in enumerate(
-        zip(
-            row.tolist(),
-            tenant.tolist(),
-            ready.visit.tolist(),
-            ready.rule.tolist(),
-            start.tolist(),
-            place.tolist(),
-            local.tolist(),
-            strict=True,
-        )
+    for visit, rule, tenant, starts, local, due, now, position, branch in zip(
+        ready.visit.tolist(),
+        ready.rule.tolist(),
+        tenants,
+        start.tolist(),
+        state.zones.to_local(places.zone[place], start).tolist(),
+        due_ms[ready.owner].tolist(),
+        moment.now_ms[ready.owner].tolist(),
+        moment.position[ready.owner].tolist(),
+        places.branch[place].tolist(),
+        strict=True,
     ):
-        owner = ready.owner[at]
-        trigger = state.tenants.reminders[whose][rule]
-        due = int(due_ms[owner])
+        trigger = state.tenants.reminders[tenant][rule]
         lasting = starts if trigger.ttl_ms is None else min(starts, due + trigger.ttl_ms)
         dues.append(
             Due(
-                customer=customer,
                 trigger=trigger,
                 occasion=visit_occasion(state, visit, starts),
                 due_ms=due,
                 made_ms=due,
-                now_ms=int(moment.now_ms[owner]),
-                position=int(moment.position[owner]),
+                now_ms=now,
+                position=position,
                 expires_ms=lasting,
-                today=int(today[owner]),
-                visit=visit_text(state, listed[visit], starts, told),
-                place=where,
+                visit=visit_text(state, listed[visit], starts, local),
+                branch=branch or None,
             )
         )
     return dues

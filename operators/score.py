@@ -7,19 +7,23 @@ State: features and segment of the customers, their next due instants
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from operators import entries, reminders
-from operators.encode import Owed, owe_segment_changes
 from operators.features import compute_features, history_of
+from operators.owed import Owed
 from operators.reminders import Moment
-from operators.segments import next_day, own_day, roll_delay_ms, segment_codes
+from operators.segments import Codes, next_day, own_day, roll_delay_ms, segment_codes
+from operators.texts import instant_text, segment_text
 from schemas.batch import I4, I8
+from schemas.outputs import Cause, SegmentChange
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NEVER
 
+_ENCODE = msgspec.json.Encoder().encode
 _MINUTE_MS = 60_000
 _SECOND_MS = 1_000
 
@@ -87,7 +91,7 @@ def _tell_changes(
     state: LaneState,
     owed: Owed,
     customers: Rows,
-    before: NDArray[np.int16],
+    before: Codes,
     cause: Causes,
     by_time: NDArray[np.bool_],
     made_ms: I8,
@@ -99,10 +103,40 @@ def _tell_changes(
     # What the clock causes is told by its due minute, what a record causes by the record's clock.
     minute = made_ms - made_ms % _MINUTE_MS
     told_ms = np.where(by_time, minute, made_ms)[crossed]
-    rows, old = customers[crossed], before[crossed]
+    rows, old, why = customers[crossed], before[crossed], cause[crossed].tolist()
     position = moment.position[crossed]
-    causes = cause[crossed].tolist()
-    owe_segment_changes(state, owed, rows, old, causes, told_ms, position, made_ms[crossed])
-    fires = np.array([why not in QUIET_CAUSES for why in causes], np.bool_)
+    _owe_changes(state, owed, rows, old, why, told_ms, position, made_ms[crossed])
+    fires = np.array([each not in QUIET_CAUSES for each in why], np.bool_)
     now = Moment(moment.now_ms[crossed][fires], position[fires])
     entries.enter(state, owed, rows[fires], old[fires], told_ms[fires], now)
+
+
+def _owe_changes(
+    state: LaneState,
+    owed: Owed,
+    customers: Rows,
+    before: Codes,
+    cause: list[Cause],
+    at_ms: I8,
+    positions: I8,
+    due_ms: I8,
+) -> None:
+    table = state.customers
+    keys = table.id[customers].tolist()
+    values = map(
+        _ENCODE,
+        map(
+            SegmentChange,
+            state.tenants.name[table.tenant[customers]].tolist(),
+            [key.decode() for key in keys],
+            map(segment_text, before.tolist()),
+            map(segment_text, table.segment[customers].tolist()),
+            cause,
+            map(instant_text, at_ms.tolist()),
+            positions.tolist(),
+        ),
+    )
+    for position, due, key, value in zip(
+        positions.tolist(), due_ms.tolist(), keys, values, strict=True
+    ):
+        owed.add("segments", position, due, key, "", value)

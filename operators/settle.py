@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from operators.columns import foreign_currencies
-from operators.encode import Owed
+from operators.owed import Owed
 from operators.prune import prune
 from operators.reminders import Moment
 from operators.score import score

@@ -333,24 +333,23 @@ def _apply_cards(
     target = named.customer[lines]
     fallback = np.where(named.phone[lines] == 0, clients.visit_phone[rows], 0)
     target = np.where(fallback != 0, customer_rows(state, clients.tenant[rows], fallback), target)
-    linked = np.flatnonzero(target >= 0)
-    _, old = _link(state, rows[linked], target[linked])
+    moved, old = _link(state, rows, target)
     touched.append((clients.customer[rows], lines, IDENTITY))
-    left = (old >= 0) & (old != target[linked])
-    touched.append((old[left], lines[linked[left]], IDENTITY))
+    touched.append((old[moved], lines[moved], IDENTITY))
 
 
 def _link(state: LaneState, client: Rows, target: Rows) -> tuple[Mask, Rows]:
-    """Points clients to customers; returns which moved, and the customers that they left."""
+    """Points clients to customers (-1: nobody any more); returns which moved, and from whom."""
     clients, customers = state.clients, state.customers
     old = clients.customer[client]
     moved: Mask = old != target
     for at in np.flatnonzero(moved & (old >= 0)).tolist():
         _unchain(customers.first_client, clients.next_client, int(old[at]), int(client[at]))
-    chosen, parent = client[moved], target[moved]
+    clients.customer[client] = target
+    clients.touch(client[moved])
+    linked = moved & (target >= 0)
+    chosen, parent = client[linked], target[linked]
     clients.next_client[chosen] = customers.first_client[parent]
     customers.first_client[parent] = chosen
-    clients.customer[chosen] = parent
     customers.known[parent] = True
-    clients.touch(chosen)
     return moved, old.copy()

@@ -195,9 +195,9 @@ class Engagement:
         self.processes.append(process)
         return process
 
-    def committed(self) -> dict[int, tuple[int, str | None]]:
+    def committed(self, group: str = GROUP) -> dict[int, tuple[int, str | None]]:
         """C of each lane, and what its commit carries."""
-        consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, **QUIET, "group.id": GROUP})
+        consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, **QUIET, "group.id": group})
         asked = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
         found = answered(lambda: consumer.committed(asked, timeout=30))
         consumer.close()

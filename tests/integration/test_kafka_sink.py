@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer
 
-from flows.run import GROUP
 from schemas.batch import Message, Outputs
 from schemas.engines import EngineError
 from schemas.topics import TOPICS
@@ -22,6 +21,11 @@ pytestmark = pytest.mark.xdist_group("kafka")
 SEGMENTS = TOPICS["segments"].name
 
 
+def group_of(engagement: Engagement) -> str:
+    """Each test has its own, so that it waits for nobody else's members."""
+    return engagement.folder.name
+
+
 def folded(position: int, term: int = 1) -> Folded:
     """One segment change in lane 0, caused by the record at a position."""
     change = Message(position, b"customer", b'{"position":%d}' % position)
@@ -32,7 +36,7 @@ def folded(position: int, term: int = 1) -> Folded:
 def committer(engagement: Engagement, patience: float = 30.0) -> KafkaCommitter:
     """An open one, of the same instance as all others here."""
     properties = {"bootstrap.servers": engagement.kafka.bootstrap, **QUIET}
-    made = KafkaCommitter(properties, "sink-0", GROUP, {"fold": "1"}, patience)
+    made = KafkaCommitter(properties, "sink-0", group_of(engagement), {"fold": "1"}, patience)
     made.open()
     return made
 
@@ -46,7 +50,7 @@ class Member:
             {
                 "bootstrap.servers": engagement.kafka.bootstrap,
                 **QUIET,
-                "group.id": GROUP,
+                "group.id": group_of(engagement),
                 "partition.assignment.strategy": "range",
             }
         )
@@ -87,7 +91,7 @@ def test_outputs_and_the_position_appear_together(engagement: Engagement, member
     assert positions(engagement) == []
     assert sink.commit()
     assert positions(engagement) == [b'{"position":0}', b'{"position":1}']
-    at, text = engagement.committed()[0]
+    at, text = engagement.committed(group_of(engagement))[0]
     assert at == sink.committed(0) == 2
     assert text == '{"fingerprint":{"fold":"1"},"digest":"0000000000000007"}'
 
@@ -118,7 +122,7 @@ def test_what_is_held_and_not_committed_is_never_seen(
     sink.add(folded(0))
     sink.close()
     assert positions(engagement) == []
-    assert engagement.committed()[0][0] == 0
+    assert engagement.committed(group_of(engagement))[0][0] == 0
 
 
 def test_a_newer_life_of_the_instance_fences_the_older(
@@ -147,7 +151,7 @@ def test_a_commit_under_an_old_assignment_is_refused_and_still_held(
         {
             "bootstrap.servers": engagement.kafka.bootstrap,
             **QUIET,
-            "group.id": GROUP,
+            "group.id": group_of(engagement),
             "partition.assignment.strategy": "range",
         }
     )
@@ -180,7 +184,7 @@ def test_it_raises_and_loses_nothing_when_the_broker_is_down(
         sink.commit()
     engagement.kafka.start()
     again = committer(engagement)
-    at = engagement.committed()[0][0]
+    at = engagement.committed(group_of(engagement))[0][0]
     assert at == 1
     again.assign(1, member.metadata, {0: at})
     again.add(folded(1))

@@ -1,0 +1,206 @@
+"""Write customers' profiles: absolute values, as of the last change.
+
+In:    rows of customers that are due for a flush
+Out:   ``Standing``: what their profiles say, captured now; ``Profile`` as JSON once they are sorted
+State: read only
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import repeat
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.features import walk
+from operators.segments import Codes, own_day, recency_days
+from operators.texts import birthday_text, instant_text, instant_texts, segment_text
+from schemas.batch import ATTENDED, I4, I8, NONE, Objects
+from schemas.outputs import Consent, Profile
+from state.index import Rows
+from state.lane import LaneState
+from state.tables import NO_DAY
+
+_ENCODE = msgspec.json.Encoder().encode
+_NOTHING_SAID: dict[str, Consent] = {}
+_NO_ALIASES: dict[str, str] = {}
+
+
+NOWHERE: I8 = np.zeros(0, np.int64)
+"""Positions and instants of a standing that is not owed as profiles."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """What is to be said of n customers, and where it is owed as a profile; one line each."""
+
+    tenant: I4
+    key: NDArray[np.bytes_]
+    phone: I8
+    name: Objects
+    birthday: I4
+    locale: Objects
+    consent: Objects
+    segment: Codes
+    last_day: I4
+    last_visit_ms: I8
+    next_booking_ms: I8
+    frequency: I4
+    monetary: I8
+    today: I4
+    as_of_ms: I8
+    changed_at: I8
+    owed_at: I8
+    due_ms: I8
+
+    def take(self, lines: NDArray[np.intp]) -> Standing:
+        """The same with these lines."""
+        return Standing(*(getattr(self, field.name)[lines] for field in fields(self)))
+
+    def customer_ids(self) -> list[str]:
+        """Customer ids as text."""
+        ids: list[str] = self.key.astype("U32").tolist()
+        return ids
+
+    def phones(self) -> list[str]:
+        """E.164."""
+        return [f"+{phone}" for phone in self.phone.tolist()]
+
+    def recency(self) -> list[int | None]:
+        """Whole days since the last attended visit, ``None`` for who never came."""
+        days: list[int | None] = recency_days(self.last_day, self.today).tolist()
+        for line in np.flatnonzero(self.last_day == NO_DAY).tolist():
+            days[line] = None
+        return days
+
+
+def standing_of(state: LaneState, customers: Rows, owed_at: I8, due_ms: I8) -> Standing:
+    """The score that the lane keeps, as of each customer's last change."""
+    table = state.customers
+    client = _speakers(state, customers)
+    as_of = table.as_of_ms[customers]
+    return Standing(
+        tenant=table.tenant[customers],
+        key=table.id[customers],
+        phone=table.phone[customers],
+        name=_told(state.clients.name, client),
+        birthday=np.where(client >= 0, state.clients.birthday[client], 0),
+        locale=_told(state.clients.locale, client),
+        consent=_consents(state, customers),
+        segment=table.segment[customers],
+        last_day=table.last_day[customers],
+        last_visit_ms=table.last_visit_ms[customers],
+        next_booking_ms=table.next_booking_ms[customers],
+        frequency=table.frequency[customers],
+        monetary=table.monetary[customers],
+        today=own_day(state, customers, as_of),
+        as_of_ms=as_of,
+        changed_at=table.position[customers],
+        owed_at=owed_at,
+        due_ms=due_ms,
+    )
+
+
+def joined(standings: list[Standing]) -> Standing:
+    """All lines, in the order in which they were captured."""
+    if len(standings) == 1:
+        return standings[0]
+    names = [field.name for field in fields(Standing)]
+    return Standing(*(np.concatenate([getattr(s, name) for s in standings]) for name in names))
+
+
+def standing_order(standing: Standing) -> NDArray[np.intp]:
+    """Lines by position, instant and customer; the order of capture decides what is equal."""
+    return np.lexsort((standing.key, standing.due_ms, standing.owed_at))
+
+
+def encoded_profiles(state: LaneState, standing: Standing) -> list[bytes]:
+    """One JSON object a line."""
+    tenants = standing.tenant.tolist()
+    settings = state.tenants.settings
+    digits = [_digits(code) for code in standing.segment.tolist()]
+    columns = (
+        state.tenants.name[standing.tenant].tolist(),
+        standing.customer_ids(),
+        standing.phones(),
+        standing.name.tolist(),
+        repeat(_NO_ALIASES),
+        *zip(*digits, strict=True),
+        standing.recency(),
+        standing.frequency.tolist(),
+        standing.monetary.tolist(),
+        [settings[tenant].currency for tenant in tenants],
+        instant_texts(standing.last_visit_ms),
+        instant_texts(standing.next_booking_ms),
+        [birthday_text(birthday) if birthday else None for birthday in standing.birthday.tolist()],
+        standing.consent.tolist(),
+        instant_texts(standing.as_of_ms),
+        standing.changed_at.tolist(),
+    )
+    # In the order of Profile's fields: keywords would cost more than the encoding.
+    return list(map(_ENCODE, map(Profile, *columns)))
+
+
+@lru_cache(maxsize=64)
+def _digits(code: int) -> tuple[str, int | None, int | None, int | None]:
+    return segment_text(code), code // 100 or None, code // 10 % 10 or None, code % 10 or None
+
+
+def _told(column: Objects, clients: Rows) -> Objects:
+    told: Objects = column[clients]
+    told[clients < 0] = None
+    return told
+
+
+def _speakers(state: LaneState, customers: Rows) -> Rows:
+    """``speaker`` of each; most customers have one card."""
+    clients = state.customers.first_client[customers]
+    several = (clients >= 0) & (state.clients.next_client[clients] >= 0)
+    for at in np.flatnonzero(several).tolist():
+        clients[at] = speaker(state, int(customers[at]))
+    return clients
+
+
+def speaker(state: LaneState, customer: int) -> int:
+    """The client whose name and birthday are the customer's: of the latest attended visit.
+
+    One without a name speaks only if none has one; ties go to the smallest key; -1: no client.
+    """
+    clients, visits = state.clients, state.visits
+    client = int(state.customers.first_client[customer])
+    if client < 0 or clients.next_client[client] < 0:
+        return client
+    best, best_rank = -1, (-1, NONE, 0)
+    while client >= 0:
+        latest = int(clients.gone_ms[client])
+        visit = int(clients.first_visit[client])
+        while visit >= 0:
+            if visits.status[visit] == ATTENDED:
+                latest = max(latest, int(visits.start_ms[visit]))
+            visit = int(visits.next_visit[visit])
+        rank = (int(clients.name[client] is not None), latest, -int(clients.key[client]))
+        if rank > best_rank:
+            best, best_rank = client, rank
+        client = int(clients.next_client[client])
+    return best
+
+
+def _consents(state: LaneState, customers: Rows) -> Objects:
+    """What the newest of each customer's cards says about marketing."""
+    clients = state.clients
+    found = np.empty(len(customers), np.object_)
+    found.fill(_NOTHING_SAID)
+    owners = np.arange(len(customers), dtype=np.int32)
+    owner, client = walk(state.customers.first_client[customers], clients.next_client, owners)
+    told = clients.consent[client] >= 0
+    owner, client = owner[told], client[told]
+    # Sorted by when it was told: the last one written stays.
+    for at in np.lexsort((clients.consent[client], clients.consent_ms[client])).tolist():
+        row = client[at]
+        at_text = instant_text(int(clients.consent_ms[row]))
+        given = bool(clients.consent[row])
+        found[owner[at]] = {"marketing": Consent(value=given, at=at_text, source="client")}
+    return found

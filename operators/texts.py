@@ -1,0 +1,71 @@
+"""Write instants, dates and segments as messages tell them.
+
+In:    integers of the lane's columns
+Out:   text
+State: none; what comes again is cached
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from schemas.batch import I8, NONE
+
+_MINUTE_MS = 60_000
+
+
+class _Instants(dict[int, str | None]):
+    """Instants as text, kept while they are likely to come again: a look-up costs no call."""
+
+    def __missing__(self, ms: int) -> str:
+        if len(self) > _INSTANTS_KEPT:
+            self.clear()
+            self[NONE] = None
+        second, rest = divmod(ms, 1000)
+        whole = _second_text(second)
+        self[ms] = text = f"{whole}.{rest:03d}Z" if rest else f"{whole}Z"
+        return text
+
+
+_INSTANTS_KEPT = 200_000
+_instants = _Instants({NONE: None})
+
+
+def instant_texts(instants: I8) -> list[str | None]:
+    """A column as RFC 3339, UTC, with milliseconds only where there are any; ``None`` for NONE."""
+    return list(map(_instants.__getitem__, instants.tolist()))
+
+
+def instant_text(ms: int) -> str:
+    """One instant, which is not NONE."""
+    text = _instants[ms]
+    assert text is not None
+    return text
+
+
+@lru_cache(maxsize=65_536)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def minute_text(ms: int) -> str:
+    """``2026-11-20T07:00Z``."""
+    return f"{_second_text((ms - ms % _MINUTE_MS) // 1000)[:16]}Z"
+
+
+def wall_text(ms: int) -> str:
+    """A local time without its zone, ``2026-11-20T12:00:00``."""
+    return instant_text(ms).removesuffix("Z")
+
+
+@lru_cache(maxsize=64)
+def segment_text(code: int) -> str:
+    """``333`` to ``111``, ``000`` for a lead."""
+    return f"{code:03d}"
+
+
+@lru_cache(maxsize=65_536)
+def birthday_text(birthday: int) -> str:
+    """``YYYY-MM-DD`` of a number yyyymmdd."""
+    return f"{birthday // 10_000:04d}-{birthday // 100 % 100:02d}-{birthday % 100:02d}"
