@@ -170,7 +170,8 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
         back = _moment(work, touched.reassigned_line)
         reminders.hand_back(state, owed, touched.reassigned, back)
         moment = _moment(work, touched.line)
-        score(state, owed, touched.customer, _CAUSES[touched.cause], moment.now_ms, moment)
+        causes = _CAUSES[touched.cause]
+        score(state, owed, touched.customer, causes, moment.now_ms, moment, touched.anew)
         due = touched.customer[table.due[touched.customer] <= last_clock]
         agenda = np.union1d(agenda, due)
     table.slot[customers] = -1
@@ -215,7 +216,7 @@ def _fire(state: LaneState, owed: Owed, work: _Work, ready: Rows, start: int, en
     if rolls.any():
         cause = np.full(int(rolls.sum()), "time", np.object_)
         now = Moment(moment.now_ms[rolls], moment.position[rolls])
-        score(state, owed, ready[rolls], cause, due[rolls], now)
+        score(state, owed, ready[rolls], cause, due[rolls], now, anew=False)
     if reminds.any():
         rows = ready[reminds]
         now = Moment(moment.now_ms[reminds], moment.position[reminds])

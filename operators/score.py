@@ -40,10 +40,12 @@ def score(
     cause: Causes,
     made_ms: I8,
     moment: Moment,
+    anew: NDArray[np.bool_] | bool,
 ) -> None:
     """Recomputes these customers as of ``made_ms``; ``moment`` is the record that brought it about.
 
-    ``made_ms`` is the clock of the record or the due instant that came before it.
+    ``made_ms`` is the clock of the record or the due instant that came before it. A profile is owed
+    where something that it tells has changed, other than recency, and where ``anew`` says so.
     """
     table = state.customers
     tenants = table.tenant[customers]
@@ -57,7 +59,9 @@ def score(
         (after != before)
         | (features.frequency != table.frequency[customers])
         | (features.monetary != table.monetary[customers])
-        | ~by_time
+        | (features.last_visit_ms != table.last_visit_ms[customers])
+        | (~by_time & (features.next_booking_ms != table.next_booking_ms[customers]))
+        | anew
     )
     table.segment[customers] = after
     table.scored_day[customers] = today

@@ -33,7 +33,7 @@ def apply_settings(
     if len(rows):
         moment = Moment(np.full(len(rows), now_ms), np.full(len(rows), position))
         cause = np.full(len(rows), "thresholds", np.object_)
-        score(state, owed, rows.astype(np.int32), cause, moment.now_ms, moment)
+        score(state, owed, rows.astype(np.int32), cause, moment.now_ms, moment, anew=True)
 
 
 def _rederive_visits(state: LaneState, tenant: int) -> None:

@@ -53,12 +53,14 @@ class VisitColumns:
 class Touched:
     """Distinct customers, the line of ``Named`` that touched each, and the cause.
 
+    ``anew``: who they are or what their cards say has changed, whatever else has.
     ``reassigned`` are visits that now belong to another client or to none, with their lines.
     """
 
     customer: Rows
     line: Rows
     cause: I1
+    anew: Mask
     reassigned: Rows
     reassigned_line: Rows
 
@@ -101,7 +103,9 @@ def _merged(touched: list[tuple[Rows, Rows, int]], moved: tuple[Rows, Rows]) -> 
     customer, line, cause = customer[order], line[order], cause[order]
     first = np.ones(len(customer), np.bool_)
     first[1:] = customer[1:] != customer[:-1]
-    return Touched(customer[first], line[first].astype(np.int32), cause[first], *moved)
+    anew = np.zeros(int(first.sum()), np.bool_)
+    np.logical_or.at(anew, np.cumsum(first) - 1, cause == IDENTITY)
+    return Touched(customer[first], line[first].astype(np.int32), cause[first], anew, *moved)
 
 
 _RANK = np.array([1, 0, 2], np.int8)
@@ -155,6 +159,7 @@ def _apply_visits(
     for why in (BECAME_ATTENDED, CORRECTION, IDENTITY):
         chosen = cause == why
         touched.append((owner[chosen], lines[chosen], why))
+    touched.append((owner[linked], lines[linked], IDENTITY))
     left = (old_owner != owner) & (old_owner >= 0)
     touched.append((old_owner[left].astype(np.int32), lines[left], CORRECTION))
     moved = held & (old_client != client) & (old_client >= 0)
@@ -284,9 +289,11 @@ def _note_visit_phone(
     clients = state.clients
     linked = np.zeros(len(lines), np.bool_)
     nameless = (client >= 0) & ~clients.has_card[client]
-    told = np.flatnonzero(nameless & (events.name[at] != None))  # noqa: E711  # elementwise
+    renamed = nameless & (events.name[at] != None) & (events.name[at] != clients.name[client])  # noqa: E711  # elementwise
+    told = np.flatnonzero(renamed)
     clients.name[client[told]] = events.name[at[told]]
     clients.touch(client[told])
+    touched.append((clients.customer[client[told]], lines[told], IDENTITY))
     phone = named.phone[lines]
     told = np.flatnonzero((client >= 0) & (phone != 0))
     chosen = client[told]
@@ -324,9 +331,11 @@ def _apply_cards(
     clients.version[rows] = np.where(given == NONE, clients.version[rows], given)
     clients.has_card[rows] = True
     clients.card_phone[rows] = named.phone[lines]
-    for name in ("name", "birthday", "locale"):
-        getattr(clients, name)[rows] = getattr(events, name)[at]
     told = events.consent[at] >= 0
+    changed = told.copy()
+    for name in ("name", "birthday", "locale"):
+        changed |= getattr(clients, name)[rows] != getattr(events, name)[at]
+        getattr(clients, name)[rows] = getattr(events, name)[at]
     clients.consent[rows[told]] = events.consent[at[told]]
     clients.consent_ms[rows[told]] = clocks[events.record[at[told]]]
     clients.touch(rows)
@@ -334,7 +343,8 @@ def _apply_cards(
     fallback = np.where(named.phone[lines] == 0, clients.visit_phone[rows], 0)
     target = np.where(fallback != 0, customer_rows(state, clients.tenant[rows], fallback), target)
     moved, old = _link(state, rows, target)
-    touched.append((clients.customer[rows], lines, IDENTITY))
+    changed |= moved
+    touched.append((clients.customer[rows[changed]], lines[changed], IDENTITY))
     touched.append((old[moved], lines[moved], IDENTITY))
 
 
