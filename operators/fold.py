@@ -34,7 +34,7 @@ from state.lane import LaneState
 from state.tables import NEVER
 from state.zones import DAY_MS
 
-_CAUSES = np.array(["correction", "visit", "merge"], np.object_)
+_CAUSES = np.array(["visit", "correction", "merge"], np.object_)  # by ``clients.Cause``
 _CLEAN_EVERY_MS = 7 * DAY_MS
 _MASK = (1 << 64) - 1
 
@@ -68,6 +68,8 @@ def fold(state: LaneState, batch: Batch) -> Outputs:
         _fold_part(state, owed, batch, scopes, clock, start, len(clock))
         state.clock_ms = int(clock[-1])
         state.position = int(batch.positions[-1]) + 1
+    for name in [name for name, times in batch.counts.items() if not times]:
+        del batch.counts[name]
     streams = owed.streams(state)
     state.digest = (state.digest + digest_of(streams)) & _MASK
     return Outputs(

@@ -76,7 +76,8 @@ def score(
     flushed = (made_ms // _SECOND_MS + 1) * _SECOND_MS
     clean = told & (table.flush_due[customers] == NEVER)
     table.flush_due[customers[clean]] = flushed[clean]
-    reminders.plan(state, owed, customers, history, Moment(made_ms, moment.position))
+    # At a due instant, what is due at the very same one is still to come.
+    reminders.plan(state, owed, customers, history, Moment(made_ms - by_time, moment.position))
     _tell_changes(state, owed, customers, before, cause, by_time, made_ms, moment)
     table.touch(customers)
     state.due.refresh(customers)
