@@ -45,12 +45,14 @@ class Owed:
         """Owes a decision."""
         key = decision.customer_id.encode()
         value = _ENCODER.encode(decision)
-        self.add("decisions", decision.position, due_ms, key, decision.trigger, value)
+        rule = _rule(decision.trigger, decision.command_id)
+        self.add("decisions", decision.position, due_ms, key, rule, value)
 
     def command(self, position: int, due_ms: int, command: Command) -> bytes:
         """Owes a command; returns its bytes."""
         value = _ENCODER.encode(command)
-        self.add("commands", position, due_ms, command.customer_id.encode(), command.trigger, value)
+        rule = _rule(command.trigger, command.command_id)
+        self.add("commands", position, due_ms, command.customer_id.encode(), rule, value)
         return value
 
     def profiles(self, standing: Standing) -> None:
@@ -74,6 +76,11 @@ class Owed:
                 standing.owed_at.tolist(), standing.key.tolist(), encoded_profiles(state, standing)
             )
         return ordered
+
+
+def _rule(trigger: str, command_id: str) -> str:
+    """Two visits of one customer may be due under one rule at once: their commands tell them apart."""
+    return f"{trigger}\x1f{command_id}"
 
 
 def _messages(

@@ -120,8 +120,10 @@ class KafkaServer:
         properties = PROPERTIES.format(broker=self._broker, controller=controller, folder=folder)
         self._properties = folder / "server.properties"
         self._properties.write_text(properties)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c").wait(STARTUP_SECONDS)
+        cluster = base64.urlsafe_b64encode(b"f" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        format_log = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c")
+        if format_log.wait(STARTUP_SECONDS) != 0:
+            raise KafkaUnavailableError(f"no log was formatted; see {folder / 'kafka.log'}")
 
     def _java(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / "kafka.log").open("ab") as log:

@@ -146,6 +146,11 @@ def _settle(visits: pl.DataFrame, window: int) -> Settled:
 def _replaces(row: Row, stored: Row) -> bool:
     if row["content"] == stored["content"]:
         return False
+    if row["status"] == stored["status"] == "deleted" and row["version"] in {
+        None,
+        stored["version"],
+    }:
+        return False  # a visit is deleted once
     if row["version"] is None or stored["version"] is None:
         return True
     if row["version"] == stored["version"]:

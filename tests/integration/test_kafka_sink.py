@@ -179,7 +179,7 @@ def test_it_raises_and_loses_nothing_when_the_broker_is_down(
     sink.add(folded(0))
     assert sink.commit()
     sink.add(folded(1))
-    engagement.kafka.kill()
+    engagement.kafka.stop()
     with pytest.raises(EngineError):
         sink.commit()
     engagement.kafka.start()

@@ -26,7 +26,6 @@ from tests.logs import (
     MINUTE,
     SECOND,
     card,
-    envelope,
     heartbeat,
     lines_of,
     local,
@@ -104,13 +103,6 @@ def test_the_same_settings_again_send_nothing_again() -> None:
 def test_a_removed_trigger_sends_nothing() -> None:
     log = [rules(), booked(TOLD), settings(TENANT, TOLD + HOUR, timezone=ZONE), heartbeat(DUE)]
     streams = run(lines_of(log))
-    assert (commands(streams), decisions(streams)) == ([], [])
-
-
-def test_history_reminds_of_nothing() -> None:
-    body = booked(TOLD)["body"]
-    past = envelope("history", TENANT, TOLD, visits=[body], customers=[])
-    streams = run(lines_of([rules(), past, *walk(TOLD, START)]))
     assert (commands(streams), decisions(streams)) == ([], [])
 
 
