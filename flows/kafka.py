@@ -75,7 +75,7 @@ class TopicsReport:
 
 
 class Topics:
-    """The topics of contracts.md on one cluster."""
+    """The engine's topics on one cluster."""
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self._admin = AdminClient(dict(properties))

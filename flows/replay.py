@@ -1,7 +1,7 @@
 """``flowsell replay``: fold files into files, exactly once however often it is stopped.
 
 In:    ``.ndjson`` and ``.ndjson.gz`` files; a folder; optionally a file of tenants' settings
-Out:   the outputs of contracts.md in the folder, ``position.json`` beside them, and a summary
+Out:   the outputs as one ``.ndjson`` a stream, ``position.json`` beside them, and a summary
 State: snapshots under ``state/`` in the folder, every 15 seconds and at the end
 """
 

@@ -32,7 +32,7 @@ def lines(report: TopicsReport) -> list[str]:
 
 @click.group("topics")
 def command() -> None:
-    """The Kafka topics of contracts.md."""
+    """The Kafka topics that the flow reads and writes."""
 
 
 @command.command("create")

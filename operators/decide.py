@@ -60,6 +60,8 @@ def decide(
     ]
 
 
+_NO_ALIASES: dict[str, str] = {}
+
 _Person = tuple[TenantSettings, str, str, str, str | None, str | None, int, Rfm]
 
 
@@ -129,32 +131,33 @@ def _command(due: Due, identity: str, who: _Person) -> Command:
     settings, tenant, customer, phone, name, locale, segment, rfm = who
     trigger, branch = due.trigger, due.branch
     template, params = settings.message_for(trigger, segment)
+    # In the order of Command's fields: naming two dozen of them costs as much as the encoding.
     return Command(
-        command_id=identity,
-        tenant=tenant,
-        customer_id=customer,
-        phone=phone,
-        aliases={},
-        name=name,
-        trigger=trigger.id,
-        kind=trigger.kind,  # type: ignore[arg-type]  # settings admit only known kinds
-        category=trigger.category,  # type: ignore[arg-type]  # likewise
-        channels=list(trigger.channels),
-        template=template,
-        params=params,
-        locale=trigger.locale or locale or settings.locale,
-        timezone=settings.zone_of(branch) if branch else settings.timezone,
-        branch=branch,
-        visit=due.visit,
-        segment=segment_text(segment),
-        rfm=rfm,
-        scheme=SCHEME,
-        thresholds_version=settings.version,
-        due_at=instant_text(due.due_ms),
-        expires_at=instant_text(due.expires_ms),
-        created_at=instant_text(due.made_ms),
-        occasion=due.occasion,
-        withdrawn=False,
+        identity,
+        tenant,
+        customer,
+        phone,
+        _NO_ALIASES,
+        name,
+        trigger.id,
+        trigger.kind,  # type: ignore[arg-type]  # settings admit only known kinds
+        trigger.category,  # type: ignore[arg-type]  # likewise
+        list(trigger.channels),
+        template,
+        params,
+        trigger.locale or locale or settings.locale,
+        settings.zone_of(branch) if branch else settings.timezone,
+        branch,
+        due.visit,
+        segment_text(segment),
+        rfm,
+        SCHEME,
+        settings.version,
+        instant_text(due.due_ms),
+        instant_text(due.expires_ms),
+        instant_text(due.made_ms),
+        due.occasion,
+        False,  # withdrawn
     )
 
 
@@ -164,27 +167,23 @@ def visit_text(state: LaneState, visits: list[int], start_ms: int, local_ms: int
     services: list[str] = []
     staff: list[str] = []
     for row in visits:
-        if table.services[row] >= 0:
-            services += words[table.services[row]].split(SERVICES_SEPARATOR)
-        if table.staff[row] >= 0 and words[table.staff[row]] not in staff:
-            staff.append(words[table.staff[row]])
-    return Visit(
-        ids=[visit_id(state, row) for row in visits],
-        starts_at=instant_text(start_ms),
-        local_start=wall_text(local_ms),
-        services=services,
-        staff=staff,
-    )
+        service, name = table.services.item(row), table.staff.item(row)
+        if service >= 0:
+            services += words[service].split(SERVICES_SEPARATOR)
+        if name >= 0 and words[name] not in staff:
+            staff.append(words[name])
+    ids = [visit_id(state, row) for row in visits]
+    return Visit(ids, instant_text(start_ms), wall_text(local_ms), services, staff)
 
 
 def visit_id(state: LaneState, row: int) -> str:
     """The provider's id as text."""
     text: str | None = state.visits.id_text[row]
-    return text if text is not None else str(state.visits.id[row])
+    return text if text is not None else str(state.visits.id.item(row))
 
 
 def visit_occasion(state: LaneState, row: int, start_ms: int) -> str:
     """``visit:<provider>:<branch>:<id>@<start minute>``."""
-    scope = state.visits.scope[row]
+    scope = state.visits.scope.item(row)
     provider, branch = state.scopes.provider[scope], state.scopes.branch[scope]
     return f"visit:{provider}:{branch}:{visit_id(state, row)}@{minute_text(start_ms)}"

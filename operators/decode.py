@@ -11,9 +11,9 @@ where no tenant can be told; a heartbeat of a file lands in every lane.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -35,7 +35,6 @@ from schemas.batch import (
 )
 from schemas.keys import lane_of, text_key
 from schemas.record import (
-    PROVIDERS,
     RECORD_KINDS,
     SIZE_LIMIT,
     UNREADABLE,
@@ -44,6 +43,7 @@ from schemas.record import (
     History,
     Outline,
     Receipt,
+    Record,
     SettingsRecord,
     Webhook,
     decode_outline,
@@ -52,7 +52,7 @@ from schemas.record import (
     well_formed,
 )
 from schemas.settings import SettingsError, parse_settings
-from schemas.webhooks import drift, generic, whatsapp, yclients
+from schemas.webhooks import drift
 from schemas.webhooks.findings import (
     RECEIPT,
     Findings,
@@ -62,92 +62,50 @@ from schemas.webhooks.findings import (
     integers,
     objects,
 )
+from schemas.webhooks.readers import (
+    BODIES,
+    PROVIDER_OF,
+    ReadableWebhook,
+    Readers,
+    Readings,
+    decode_webhook,
+)
 from schemas.webhooks.times import instants
 
 STAGE = "decode"
 
-
-class Reader(Protocol):
-    """Turns a provider's bodies into events, one by one, and adds them to the findings."""
-
-    def read(self, record: int, webhook: Webhook) -> None:
-        """One webhook; ``record`` is its place in the batch."""
-
-    def finish(self) -> None:
-        """Adds everything that was read."""
-
-
-READERS: dict[str, Callable[[str, Findings], Reader]] = {
-    "yclients": yclients.Reader,
-    "altegio": yclients.Reader,
-    "whatsapp": whatsapp.Reader,
-    "generic": generic.Reader,
-}
-
-BODIES: dict[str, Callable[[Any], object]] = {
-    "yclients": yclients.decode_body,
-    "altegio": yclients.decode_body,
-    "whatsapp": whatsapp.decode_body,
-    "generic": generic.decode_body,
-}
-
-
 _KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in RECORD_KINDS}
-
-
-class Readers(dict[str, Reader]):
-    """The readers of one lane's share by provider, made where they are first needed."""
-
-    def __init__(self, findings: Findings) -> None:
-        super().__init__()
-        self.findings = findings
-
-    def __missing__(self, provider: str) -> Reader:
-        self[provider] = reader = READERS.get(provider, Stranger)(provider, self.findings)
-        return reader
-
-
-class Stranger:
-    """Refuses the webhooks of a provider that has no reader."""
-
-    def __init__(self, provider: str, findings: Findings) -> None:
-        known = provider in PROVIDERS
-        self.message = (
-            f"provider: {provider} is not supported yet" if known else "provider: unknown"
-        )
-        self.findings = findings
-
-    def read(self, record: int, _: Webhook) -> None:
-        """Refuses it."""
-        self.findings.refuse(record, "provider", self.message)
-
-    def finish(self) -> None:
-        """Has nothing to add."""
+_KINDS |= dict.fromkeys(PROVIDER_OF, _KINDS[Webhook])
 
 
 class Share:
     """One lane's share of a chunk: its records' numbers, times and contents, not yet read.
 
-    Lists are flat, a record after the other: a tuple for each would be one more object to collect.
+    There is a list for each: a tuple for each record would be one more object to collect.
     """
 
     def __init__(self, lane: int) -> None:
         self.lane = lane
-        self.records = 0
-        self.heads: list[Any] = []  # index in the chunk, received_at, appended_at
+        self.indexes: list[int] = []  # in the chunk
+        self.received_at: list[str] = []
+        self.appended_at: list[Any] = []  # texts or None
         self.webhooks = 0
         self.receipts: list[tuple[int, Receipt]] = []
         self.settings: list[tuple[int, SettingsRecord]] = []
         self.findings = Findings()
         self.readers = Readers(self.findings)
+        self.read = Readings(self.readers)
 
     def take(self, index: int, received_at: str, appended_at: str | None) -> int:
         """The number in the lane's batch of one more record."""
-        self.heads += (index, received_at, appended_at)
-        self.records += 1
-        return self.records - 1
+        indexes = self.indexes
+        record = len(indexes)
+        indexes.append(index)
+        self.received_at.append(received_at)
+        self.appended_at.append(appended_at)
+        return record
 
-    def turn_away(self, record: int, told: Webhook | Aside) -> None:
+    def turn_away(self, record: int, told: ReadableWebhook | Webhook | Aside) -> None:
         """Refuses a record that belongs to another lane, or whose key is not its tenant."""
         self.findings.counts["records", _KINDS[type(told)]] += 1
         self.findings.refuse(record, "tenant", "tenant: not of this lane, or not the record's key")
@@ -173,16 +131,13 @@ class Shares(dict[int, Share]):
     def __init__(self, chunk: Chunk, lanes: int) -> None:
         super().__init__()
         self.lanes = lanes
+        self.record_keys = chunk.keys
         self.of_file = chunk.lane < 0
         self.first = max(chunk.lane, 0)
 
     def __missing__(self, lane: int) -> Share:
         self[lane] = share = Share(lane)
         return share
-
-    def every(self) -> list[Share]:
-        """Those that a heartbeat reaches."""
-        return [self[lane] for lane in range(self.lanes)] if self.of_file else [self[self.first]]
 
     def refuse_large(self, index: int, value: bytes) -> None:
         """A record that is not even parsed, so that its tenant is not known either."""
@@ -211,6 +166,19 @@ class Shares(dict[int, Share]):
         share.findings.refuse(record, "envelope" if reason == "shape" else reason, message)
         share.findings.counts["records", "unknown"] += 1
 
+    def beat(self, index: int, beat: Heartbeat) -> None:
+        """Time passes in every lane; a time that cannot be read is one lane's dead letter."""
+        appended = beat.appended_at
+        told = [beat.received_at] if appended is None else [beat.received_at, appended]
+        reached = self._every() if (instants(told) != NONE).all() else [self[self.first]]
+        for share in reached:
+            share.take(index, beat.received_at, appended)
+        self[self.first].findings.counts["records", "heartbeat"] += 1
+
+    def _every(self) -> list[Share]:
+        """Those that a heartbeat reaches."""
+        return [self[lane] for lane in range(self.lanes)] if self.of_file else [self[self.first]]
+
 
 class Homes(dict[str, tuple[Share, bytes, bool]]):
     """Each tenant's share and key, and whether its records belong into this chunk at all."""
@@ -227,25 +195,37 @@ class Homes(dict[str, tuple[Share, bytes, bool]]):
         return home
 
 
+def _look_again(homes: Homes, index: int, value: bytes) -> None:
+    """A record that one pass could not read: another kind, or a webhook that is not as usual."""
+    try:
+        told: Record = decode_record(value)
+    except UNREADABLE as error:
+        homes.shares.refuse(index, value, error)
+        return
+    if isinstance(told, Heartbeat):
+        homes.shares.beat(index, told)
+        return
+    keys = homes.shares.record_keys
+    share, key, at_home = homes[told.tenant]
+    record = share.take(index, told.received_at, told.appended_at)
+    if not at_home or (keys is not None and keys[index] != key):
+        share.turn_away(record, told)
+    elif isinstance(told, Webhook):
+        share.webhooks += 1
+        share.readers[told.provider].read_raw(record, told)
+    else:
+        share.set_aside(record, told)
+
+
 @lru_cache(maxsize=65_536)
 def _address(tenant: str, lanes: int) -> tuple[int, bytes]:
     return lane_of(tenant, lanes), tenant.encode()
 
 
-def _beat(shares: Shares, index: int, beat: Heartbeat) -> None:
-    """Time passes in every lane; a time that cannot be read is one lane's dead letter."""
-    appended = beat.appended_at
-    told = [beat.received_at] if appended is None else [beat.received_at, appended]
-    reached = shares.every() if (instants(told) != NONE).all() else [shares[shares.first]]
-    for share in reached:
-        share.take(index, beat.received_at, appended)
-    shares[shares.first].findings.counts["records", "heartbeat"] += 1
-
-
 def _batch(share: Share, chunk: Chunk) -> Batch:
     """Reads a lane's share, kind by kind, into columns."""
     findings = share.findings
-    rows = integers(share.heads[0::3])
+    rows = integers(share.indexes)
     appended_ms = _clock(share, None if chunk.appended_ms is None else chunk.appended_ms[rows])
     for reader in share.readers.values():
         reader.finish()
@@ -276,7 +256,7 @@ def _clock(share: Share, appended_ms: I8 | None) -> I8:
     Both times of an envelope must be readable, whichever of them counts.
     """
     findings = share.findings
-    received_at, appended_at = share.heads[1::3], share.heads[2::3]
+    received_at, appended_at = share.received_at, share.appended_at
     received = instants(received_at)
     bad = received == NONE
     clock = received
@@ -284,9 +264,9 @@ def _clock(share: Share, appended_ms: I8 | None) -> I8:
     if absent == 0:
         clock = instants(appended_at)
         bad |= clock == NONE
-    elif absent < share.records:
+    elif absent < len(appended_at):
         appended = instants([text or "" for text in appended_at])
-        given = np.fromiter((text is not None for text in appended_at), np.bool_, share.records)
+        given = np.fromiter((text is not None for text in appended_at), np.bool_, len(appended_at))
         bad |= given & (appended == NONE)
         clock = np.where(given, appended, received)
     if bad.any():
@@ -339,7 +319,7 @@ def _settings(
 def _dead_letters(share: Share, chunk: Chunk) -> list[DeadLetter]:
     letters = []
     for record, (reason, message) in sorted(share.findings.refusals.items()):
-        index = share.heads[3 * record]
+        index = share.indexes[record]
         key = None if chunk.keys is None else chunk.keys[index]
         position = int(chunk.positions[index])
         letters.append(DeadLetter(position, STAGE, reason, message, key, chunk.values[index]))
@@ -357,24 +337,23 @@ def decode(chunk: Chunk, lanes: int) -> list[Batch]:
             shares.refuse_large(index, value)
             continue
         try:
-            told = decode_record(value)
-        except UNREADABLE as error:
-            shares.refuse(index, value, error)
-            continue
-        if type(told) is Heartbeat:
-            _beat(shares, index, told)
+            told = decode_webhook(value)
+        except UNREADABLE:
+            _look_again(homes, index, value)
             continue
         share, key, at_home = homes[told.tenant]
-        record = share.records
-        share.records = record + 1
-        share.heads += (index, told.received_at, told.appended_at)
-        if not at_home or (keys is not None and keys[index] != key):
-            share.turn_away(record, told)
-        elif type(told) is Webhook:
+        record = len(share.indexes)  # as ``take`` does, without the call
+        share.indexes.append(index)
+        share.received_at.append(told.received_at)
+        share.appended_at.append(told.appended_at)
+        if at_home and (keys is None or keys[index] == key):
             share.webhooks += 1
-            share.readers[told.provider].read(record, told)
+            share.read[type(told)](record, told)
         else:
-            share.set_aside(record, told)
+            share.turn_away(record, told)
+        del (
+            told
+        )  # so that the next one is made in the memory that is still in the processor's cache
     return [_batch(shares[lane], chunk) for lane in sorted(shares)]
 
 
@@ -384,13 +363,15 @@ def decode_only(values: list[bytes]) -> int:
     The limit that the benchmark compares the whole fold with.
     """
     read = 0
-    decode_envelope, bodies = decode_record, BODIES
     for value in values:
         try:
-            record = decode_envelope(value)
-            if type(record) is Webhook:
-                bodies[record.provider](record.body)
-        except (*UNREADABLE, KeyError):
-            continue
+            decode_webhook(value)
+        except UNREADABLE:
+            try:
+                record = decode_record(value)
+                if type(record) is Webhook:
+                    BODIES[record.provider](record.body)
+            except (*UNREADABLE, KeyError):
+                continue
         read += 1
     return read

@@ -50,7 +50,7 @@ Digit = Annotated[int, Meta(ge=1, le=3)]
 Position = Annotated[int, Meta(ge=0)]
 
 
-class Rfm(msgspec.Struct, frozen=True):
+class Rfm(msgspec.Struct, frozen=True, gc=False):
     """Features of the customer when the command was made."""
 
     recency_days: int | None
@@ -60,7 +60,7 @@ class Rfm(msgspec.Struct, frozen=True):
     currency: str | None
 
 
-class Visit(msgspec.Struct, frozen=True):
+class Visit(msgspec.Struct, frozen=True, gc=False):
     """The booking that a command is about: all records of one customer, branch and local day."""
 
     ids: list[str]
@@ -71,7 +71,7 @@ class Visit(msgspec.Struct, frozen=True):
     staff: list[str]
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, gc=False):
     """One instruction to a sender: a template, a customer, channels to try in order."""
 
     command_id: Hash
@@ -101,7 +101,7 @@ class Command(msgspec.Struct, frozen=True):
     withdrawn: bool
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What became of a due trigger; ``held`` is the one outcome that is not final."""
 
     decision_id: Hash
@@ -115,7 +115,7 @@ class Decision(msgspec.Struct, frozen=True):
     position: Position
 
 
-class SegmentChange(msgspec.Struct, frozen=True):
+class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     """A customer moved from one segment to another; a first ``from`` is ``000``."""
 
     tenant: str
@@ -127,7 +127,7 @@ class SegmentChange(msgspec.Struct, frozen=True):
     position: Position
 
 
-class Consent(msgspec.Struct, frozen=True):
+class Consent(msgspec.Struct, frozen=True, gc=False):
     """What a customer said about a category of messages, when, and where it was said."""
 
     value: bool
@@ -135,7 +135,7 @@ class Consent(msgspec.Struct, frozen=True):
     source: Literal["client", "message"]
 
 
-class Profile(msgspec.Struct, frozen=True):
+class Profile(msgspec.Struct, frozen=True, gc=False):
     """Everything known of a customer, absolute, as of a moment of the lane's clock."""
 
     tenant: str
@@ -161,7 +161,7 @@ class Profile(msgspec.Struct, frozen=True):
     position: Position
 
 
-class Tombstone(msgspec.Struct, frozen=True):
+class Tombstone(msgspec.Struct, frozen=True, gc=False):
     """The last profile of an id that is no more: merged into another one, or forgotten."""
 
     tenant: str
@@ -172,7 +172,7 @@ class Tombstone(msgspec.Struct, frozen=True):
     position: Position
 
 
-class DeadLetterErrors(msgspec.Struct, frozen=True):
+class DeadLetterErrors(msgspec.Struct, frozen=True, gc=False):
     """Why a record is dead and where it stood; in Kafka these are headers."""
 
     topic: str | None
@@ -183,7 +183,7 @@ class DeadLetterErrors(msgspec.Struct, frozen=True):
     message: str
 
 
-class DeadLetterLine(msgspec.Struct, frozen=True):
+class DeadLetterLine(msgspec.Struct, frozen=True, gc=False):
     """A dead letter as ``dead_letters.ndjson`` has it: the bytes in base64."""
 
     key: str | None

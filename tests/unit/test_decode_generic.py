@@ -1,4 +1,4 @@
-"""Our own webhook format is read as contracts.md has it, with the drift that people bring."""
+"""Our own webhook format is read as it is documented, with the drift that people bring."""
 
 from __future__ import annotations
 

@@ -1,0 +1,142 @@
+"""The source alone, on a real Kafka: what it hands out, from where, and how lanes share it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from sources.group import Group, Membership
+from sources.kafka import Reader
+from state.control import Assigned, Data
+from state.lane import LaneState
+from tests.kafka_flow import ID_KEY, LANES, QUIET, Engagement
+
+pytestmark = pytest.mark.xdist_group("kafka")
+
+PAD = "x" * 1_000
+BEAT = json.dumps({"kind": "heartbeat", "received_at": "2026-11-22T10:00:00Z", "pad": PAD}).encode()
+HUGE = json.dumps({"kind": "heartbeat", "pad": PAD * 8_000}).encode()
+
+
+class Taken:
+    """An outlet that has everything as soon as it was read, and commits nothing."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, int] = {}
+
+    def assign(self, term: int, membership: object, committed: Mapping[int, int]) -> None:
+        assert membership is not None
+        self.at = dict(committed)
+
+    def committed(self, lane: int) -> int:
+        return self.at[lane]
+
+    def reached(self, lane: int) -> int:
+        return self.at[lane]
+
+    def tick(self) -> None:
+        pass
+
+    def commit(self) -> bool:
+        return True
+
+    def commit_now(self) -> None:
+        pass
+
+    def discard(self) -> None:
+        self.at = {}
+
+
+@pytest.fixture
+def reader(engagement: Engagement) -> Iterator[Reader]:
+    membership = Membership(
+        properties={"bootstrap.servers": engagement.kafka.bootstrap, **QUIET},
+        group=engagement.folder.name,
+        instance="source-0",
+        fingerprint={},
+    )
+    outlet = Taken()
+
+    def restore(lane: int, at_most: int) -> LaneState:
+        assert at_most == 0
+        return LaneState(lane, ID_KEY)
+
+    group = Group(membership, outlet, restore, save=LaneState.rederive)
+    reader = Reader(group, outlet)
+    reader.open()
+    yield reader
+    reader.close()
+
+
+def read(reader: Reader, records: int) -> Iterator[Data | Assigned]:
+    """Items until so many records were read."""
+    deadline = time.monotonic() + 60
+    while records > 0:
+        assert time.monotonic() < deadline, f"{records} records did not come"
+        for item in reader.read():
+            if isinstance(item, Data | Assigned):
+                yield item
+            if isinstance(item, Data):
+                records -= len(item.chunk.values)
+
+
+def test_every_lane_is_assigned_before_its_first_record(
+    engagement: Engagement, reader: Reader
+) -> None:
+    for lane in range(LANES):
+        engagement.append([BEAT] * 100, lane=lane)
+    assigned = set()
+    for item in read(reader, 100 * LANES):
+        if isinstance(item, Assigned):
+            assigned.add(item.lane)
+        else:
+            assert item.chunk.lane in assigned
+    assert assigned == set(range(LANES))
+
+
+def test_records_come_once_and_in_the_order_of_the_log(
+    engagement: Engagement, reader: Reader
+) -> None:
+    for lane in range(LANES):
+        engagement.append([b"%d" % number for number in range(3_000)], lane=lane)
+    came: dict[int, list[bytes]] = {lane: [] for lane in range(LANES)}
+    for item in read(reader, 3_000 * LANES):
+        if isinstance(item, Data):
+            came[item.chunk.lane] += item.chunk.values
+            assert len(item.chunk.positions) == len(item.chunk.values)
+    for values in came.values():
+        assert values == [b"%d" % number for number in range(3_000)]
+
+
+def test_lanes_share_a_backlog(engagement: Engagement, reader: Reader) -> None:
+    backlog = 30_000
+    for lane in range(LANES):
+        engagement.append([BEAT] * backlog, lane=lane)
+    at = dict.fromkeys(range(LANES), 0)
+    for item in read(reader, LANES * backlog // 2):
+        if isinstance(item, Data):
+            at[item.chunk.lane] += len(item.chunk.values)
+    assert min(at.values()) > backlog // 8, at
+
+
+def test_a_body_of_megabytes_does_not_starve_its_lane_behind_the_others(
+    engagement: Engagement, reader: Reader
+) -> None:
+    backlog = 60_000
+    engagement.append([BEAT, HUGE, *[BEAT] * 1_000], lane=2)
+    for lane in (0, 1, 3):
+        engagement.append([BEAT] * backlog, lane=lane)
+    at = dict.fromkeys(range(LANES), 0)
+    passed_at = None
+    for item in read(reader, 3 * backlog + 1_002):
+        if isinstance(item, Data):
+            at[item.chunk.lane] += len(item.chunk.values)
+            time.sleep(len(item.chunk.values) / 40_000)  # as long as a fold might take
+            if passed_at is None and at[2] > 2:
+                passed_at = sum(at.values())
+    assert passed_at is not None
+    assert passed_at < 2 * backlog, at
+    assert at == {0: backlog, 1: backlog, 2: 1_002, 3: backlog}
