@@ -351,9 +351,7 @@ def decode(chunk: Chunk, lanes: int) -> list[Batch]:
             share.read[type(told)](record, told)
         else:
             share.turn_away(record, told)
-        del (
-            told
-        )  # so that the next one is made in the memory that is still in the processor's cache
+        del told  # the next one is made in the same memory, still in the processor's cache
     return [_batch(shares[lane], chunk) for lane in sorted(shares)]
 
 

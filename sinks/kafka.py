@@ -141,6 +141,9 @@ class KafkaCommitter:
                 "compression.type": "lz4",
                 "socket.nagle.disable": True,
                 "message.max.bytes": MAX_MESSAGE_BYTES + _HEADROOM,
+                # Re-bootstrapping (librdkafka 2.16) forgets the group's coordinator when every
+                # broker was away: positions sent to a transaction then wait for ever.
+                "metadata.recovery.strategy": "none",
             }
             | self._properties
             | {

@@ -208,7 +208,8 @@ class Group:
                 if self._outlet.reached(n) == lane.state.position:
                     self._save(lane.state)
                     self._parked[n] = lane.state
-        _log.info("lanes revoked", term=self.term, lanes=[*self.lanes])
+        if self.lanes:
+            _log.info("lanes revoked", term=self.term, lanes=[*self.lanes])
         self._taken += [Revoked(n, self.term) for n in self.lanes]
         self._let_go(consumer)
 

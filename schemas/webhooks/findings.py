@@ -29,7 +29,6 @@ from schemas.batch import (
     VisitEvents,
 )
 from schemas.record import unreadable
-from schemas.webhooks.drift import Refusal
 
 _NAMES = {
     VisitEvents: "visit",
@@ -88,11 +87,9 @@ class Findings:
         """The record becomes a dead letter; what else it says still counts."""
         self.refusals.setdefault(record, (reason, message))
 
-    def refuse_body(self, record: int, body: bytes | Raw, error: Exception) -> None:
-        """The same for a body that a reader or msgspec could not understand."""
-        if isinstance(error, Refusal):
-            self.refuse(record, error.reason, error.message)
-        elif bytes(body)[:1] == b'"':
+    def refuse_body(self, record: int, body: Raw, error: Exception) -> None:
+        """The same for a body that msgspec could not understand."""
+        if bytes(body)[:1] == b'"':
             self.refuse(record, "json", "body: not JSON")
         else:
             self.refuse(record, *unreadable(error, "body"))

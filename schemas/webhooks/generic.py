@@ -35,7 +35,7 @@ from schemas.batch import (
     VisitEvents,
 )
 from schemas.keys import text_key, text_keys
-from schemas.record import UNREADABLE, Webhook
+from schemas.record import UNREADABLE, TypedWebhook, Webhook, typed
 from schemas.webhooks import drift
 from schemas.webhooks.drift import LARGEST, MOST_MONEY, Refusal, Whole
 from schemas.webhooks.findings import (
@@ -145,6 +145,13 @@ Body = Visit | Client | MessageStatus | MessageIn
 
 BODY_KINDS = (Visit, Client, MessageStatus, MessageIn)
 
+
+class GenericWebhook(TypedWebhook, kw_only=True, gc=False, tag="generic"):
+    """A webhook in our own format."""
+
+    body: Body
+
+
 decode_body = msgspec.json.Decoder(Body, strict=False).decode
 
 VISIT_STATUSES = {
@@ -173,13 +180,22 @@ class Reader:
         self.findings = findings
         self._rows: dict[type[Body], list[Row]] = {kind: [] for kind in _ROWS}
 
-    def read(self, record: int, webhook: Webhook) -> None:
-        """One webhook; ``record`` is its place in the batch."""
+    def read_raw(self, record: int, webhook: Webhook) -> None:
+        """One webhook of which only the envelope is decoded."""
         try:
             body = decode_body(webhook.body)
-            row = _ROWS[type(body)](body, str(webhook.branch or ""))
-        except (*UNREADABLE, Refusal) as error:
+        except UNREADABLE as error:
             self.findings.refuse_body(record, webhook.body, error)
+        else:
+            self.read(record, typed(webhook, GenericWebhook, body))
+
+    def read(self, record: int, webhook: GenericWebhook) -> None:
+        """One webhook; ``record`` is its place in the batch."""
+        body = webhook.body
+        try:
+            row = _ROWS[type(body)](body, webhook.branch or "")
+        except Refusal as refusal:
+            self.findings.refuse(record, refusal.reason, refusal.message)
             return
         scope = self.findings.scopes[webhook.tenant, self.provider, webhook.branch]
         self._rows[type(body)].append((record, scope, *row))

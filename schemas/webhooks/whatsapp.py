@@ -27,7 +27,7 @@ from schemas.batch import (
     StatusEvents,
 )
 from schemas.keys import text_keys
-from schemas.record import UNREADABLE, Webhook, unreadable
+from schemas.record import UNREADABLE, TypedWebhook, Webhook, typed, unreadable
 from schemas.webhooks import drift
 from schemas.webhooks.drift import Whole
 from schemas.webhooks.findings import (
@@ -126,6 +126,12 @@ class Body(Struct, gc=False):
     entry: list[Entry]
 
 
+class WhatsappWebhook(TypedWebhook, kw_only=True, gc=False, tag="whatsapp"):
+    """A webhook whose body can be read as a whole."""
+
+    body: Body
+
+
 decode_body = msgspec.json.Decoder(Body, strict=False).decode
 """The whole body at once; raises where anything in it is wrong."""
 
@@ -140,22 +146,28 @@ class Reader:
         self._statuses: list[Any] = []
         self._messages: list[Any] = []
 
-    def read(self, record: int, webhook: Webhook) -> None:
-        """One webhook; ``record`` is its place in the batch."""
+    def read_raw(self, record: int, webhook: Webhook) -> None:
+        """One webhook, or what of its body can be read."""
         try:
             body = decode_body(webhook.body)
         except UNREADABLE as error:
             body = _readable_part(record, webhook.body, error, self.findings)
-        else:
             if not body.entry:
-                self.findings.ignore("empty")
-        for entry in body.entry:
+                return
+        self.read(record, typed(webhook, WhatsappWebhook, body))
+
+    def read(self, record: int, webhook: WhatsappWebhook) -> None:
+        """One webhook; ``record`` is its place in the batch."""
+        entries = webhook.body.entry
+        if not entries:
+            self.findings.ignore("empty")
+        for entry in entries:
             for change in entry.changes:
                 value = change.value
                 if value is None or change.field != "messages":
                     self.findings.ignore("field")
                     continue
-                branch = webhook.branch
+                branch: str | int | None = webhook.branch
                 if branch is None and value.metadata is not None:
                     branch = value.metadata.phone_number_id
                 scope = self._scopes[webhook.tenant, self.provider, branch]

@@ -31,7 +31,7 @@ from schemas.batch import (
     PaymentEvents,
     VisitEvents,
 )
-from schemas.record import UNREADABLE, Webhook
+from schemas.record import UNREADABLE, TypedWebhook, Webhook, typed
 from schemas.webhooks import drift
 from schemas.webhooks.drift import MOST_MONEY, Number, Refusal, Whole
 from schemas.webhooks.findings import (
@@ -98,6 +98,18 @@ class Body(Struct, kw_only=True, gc=False):
     data: Data | None = None
 
 
+class YclientsWebhook(TypedWebhook, kw_only=True, gc=False, tag="yclients"):
+    """A webhook of YCLIENTS whose body can be read as it is."""
+
+    body: Body
+
+
+class AltegioWebhook(TypedWebhook, kw_only=True, gc=False, tag="altegio"):
+    """The same of Altegio."""
+
+    body: Body
+
+
 class _Head(Struct, gc=False):
     resource: str
 
@@ -127,28 +139,37 @@ class Reader:
             "finances_operation": self._take_payment,
         }
 
-    def read(self, record: int, webhook: Webhook) -> None:
-        """One webhook; ``record`` is its place in the batch."""
+    def read_raw(self, record: int, webhook: Webhook) -> None:
+        """One webhook, mended where need be."""
         try:
             try:
                 body = decode_body(webhook.body)
             except msgspec.ValidationError:
                 body = _mended(webhook.body, self._take)
-            take = self._take.get(body.resource)
-            if take is None:
-                self.findings.ignore("resource")
-            else:
-                take(record, webhook, body, body.data or _NO_DATA)
-        except (*UNREADABLE, Refusal) as error:
+        except UNREADABLE as error:
             self.findings.refuse_body(record, webhook.body, error)
+        else:
+            self.read(record, typed(webhook, YclientsWebhook, body))
 
-    def _scope(self, webhook: Webhook, body: Body) -> int:
+    def read(self, record: int, webhook: TypedWebhook) -> None:
+        """One webhook; ``record`` is its place in the batch."""
+        body: Body = webhook.body
+        take = self._take.get(body.resource)
+        if take is None:
+            self.findings.ignore("resource")
+            return
+        try:
+            take(record, webhook, body, body.data or _NO_DATA)
+        except Refusal as refusal:
+            self.findings.refuse(record, refusal.reason, refusal.message)
+
+    def _scope(self, webhook: TypedWebhook, body: Body) -> int:
         branch = webhook.branch or body.company_id
         if not branch:
             raise Refusal("shape", "body.company_id: missing")
         return self._scopes[webhook.tenant, self.provider, branch]
 
-    def _take_visit(self, record: int, webhook: Webhook, body: Body, data: Data) -> None:
+    def _take_visit(self, record: int, webhook: TypedWebhook, body: Body, data: Data) -> None:
         status = _ATTENDANCE.get(data.attendance)
         if data.deleted or body.status == "delete":
             status = DELETED
@@ -175,7 +196,7 @@ class Reader:
             (data.staff or _NO_STAFF).name or None,
         )
 
-    def _take_client(self, record: int, webhook: Webhook, body: Body, data: Data) -> None:
+    def _take_client(self, record: int, webhook: TypedWebhook, body: Body, data: Data) -> None:
         self._clients += (
             record,
             self._scope(webhook, body),
@@ -187,7 +208,7 @@ class Reader:
             bool(data.deleted or body.status == "delete"),
         )
 
-    def _take_payment(self, record: int, webhook: Webhook, body: Body, data: Data) -> None:
+    def _take_payment(self, record: int, webhook: TypedWebhook, body: Body, data: Data) -> None:
         deleted = bool(data.deleted or body.status == "delete")
         if not deleted and data.date is None:
             raise Refusal("shape", "body.data.date: missing")
