@@ -79,7 +79,7 @@ class Owed:
 
 
 def _rule(trigger: str, command_id: str) -> str:
-    """Two visits of one customer may be due under one rule at once: their commands tell them apart."""
+    """Visits of one customer may be due under one rule at once: their commands tell them apart."""
     return f"{trigger}\x1f{command_id}"
 
 

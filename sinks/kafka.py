@@ -339,12 +339,15 @@ class KafkaSink(FixedPartitionedSink[Folded, None]):
         self._committer = committer
 
     def list_parts(self) -> list[str]:
+        """One: the whole process."""
         return ["process"]
 
     def part_fn(self, item_key: str) -> int:
+        """Every lane goes to the one partition."""
         return 0
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSinkPartition[Folded, None]:
+        """The committer behind it."""
         return _CommitterPartition(self._committer)

@@ -235,9 +235,11 @@ class KafkaSource(FixedPartitionedSource[Item, None]):
         self._is_draining = is_draining
 
     def list_parts(self) -> list[str]:
+        """One: the whole process."""
         return ["process"]
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSourcePartition[Item, None]:
+        """The reader behind it."""
         return _ReaderPartition(self._reader, self._is_draining)

@@ -3,7 +3,7 @@
 Takes: record lines in log order, the number of lanes
 Out:   ``Truth``: one ``Customer`` for each id that must have a profile, and the ids that may have
        one (a phone that was once named, but that nothing belongs to any more)
-Source: the definitions of R, F, M and the segments, over polars frames; nothing here is shared with the fold
+Source: the definitions of R, F, M and the segments, over polars frames; the fold shares nothing
 """
 
 from __future__ import annotations
