@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import commit, machine, rss_bytes
-from benchmarks.workload import Load, Town, live, warmup
+from benchmarks.workload import BATCH_RECORDS, Load, Town, live, warmup
 from operators.decode import decode, decode_only
 from operators.fold import fold as fold_batch
 from schemas.batch import Chunk
@@ -195,7 +195,7 @@ def print_results(results: list[Result], console: Console) -> None:
 @click.option(
     "--batch",
     type=click.IntRange(1),
-    default=2_000,
+    default=BATCH_RECORDS,
     show_default=True,
     help="Records of one lane folded at a time.",
 )

@@ -12,6 +12,7 @@ one books (record, card, confirmation), the other comes and pays (record, paymen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -57,7 +58,7 @@ MESSAGES_PER_VISIT = 4
 CUSTOMERS_PER_TENANT = 2_000
 LARGEST_TENANT = 0.3
 """Share of the traffic that one tenant has."""
-BATCH_RECORDS = 2_000
+BATCH_RECORDS = 16_384
 
 FIRST_MINUTE = int(datetime(2026, 6, 10, 10, 0, tzinfo=UTC).timestamp()) * SECOND
 """The minute that turns in the first run; each run has the next. It is midnight nowhere near."""
@@ -316,7 +317,7 @@ class _Lanes:
     def add(self, lane: int, appended: int, line: bytes) -> list[Chunk]:
         """The lane's chunk if this record fills it."""
         values = self._values[lane]
-        values.append(line)
+        values.append(_APPENDED_AT.sub(b"", line, count=1))
         self._appended[lane].append(appended)
         return [self._chunk(lane)] if len(values) >= self._size else []
 
@@ -330,4 +331,17 @@ class _Lanes:
         self._appended[lane] = []
         first = self._next[lane]
         self._next[lane] += len(values)
-        return Chunk(lane, np.arange(first, self._next[lane], dtype=np.int64), appended, values)
+        positions = np.arange(first, self._next[lane], dtype=np.int64)
+        return Chunk(lane, positions, appended, values, [_key(value) for value in values])
+
+
+_APPENDED_AT = re.compile(rb',"appended_at":"[^"]*"')
+"""In a topic the append time is the broker's; only an exported file carries it."""
+
+_TENANT = re.compile(rb'"tenant":"([^"]*)"')
+
+
+def _key(value: bytes) -> bytes | None:
+    """The key under which the record stands in its topic: the tenant."""
+    tenant = _TENANT.search(value)
+    return tenant and tenant[1]

@@ -46,7 +46,7 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
     log = structlog.get_logger("engagement")
     properties = client_properties(environment)
     Topics(properties).check(environment.lanes)
-    marks = {name: str(value) for name, value in fingerprint(environment.lanes, id_key).items()}
+    marks = fingerprint(environment.lanes, id_key)
     store = SnapshotStore(state, marks)
 
     def save(state: LaneState) -> None:

@@ -1,12 +1,14 @@
 """Own the lanes that a consumer group gives this process, from their committed positions on.
 
 Takes:   an open consumer's group callbacks; an outlet that commits; snapshots to restore and save
-Out:     ``Revoked`` and ``Assigned`` items; ``Group.lanes``, what is read from where
+Out:     ``Assigned`` items; ``Group.lanes``, what is read from where
 Replays: a lane is read from its newest snapshot at S <= C; C is what the group committed, and
          nothing else is believed
 
 Callbacks run inside ``consume``, on the worker's thread, with nothing in flight. They only note
-what was assigned, or commit and save what is taken away; ``settle`` does the rest afterwards.
+what was assigned, or commit and save what is taken away; ``settle`` does the rest afterwards. What
+is taken away is saved in the callback and not by an item in the dataflow: once the callback has
+returned, another process may be writing the lane's snapshots.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.engines import EngineError
 from schemas.topics import TOPICS
-from state.control import Assigned, Control, Data, Revoked
+from state.control import Assigned, Control, Data
 from state.lane import LaneState
 from state.pointer import difference, read_pointer
 from state.snapshots import StateError
@@ -138,7 +140,6 @@ class Group:
         self._restore = restore
         self._save = save
         self._given: tuple[object, list[int]] | None = None
-        self._taken: list[Item] = []
         self._parked: dict[int, LaneState] = {}
         self._own_commits: dict[int, int] = {}
 
@@ -168,16 +169,16 @@ class Group:
             self.consumer.close()
 
     def settle(self) -> list[Item]:
-        """What a rebalance leads to: lanes let go, and lanes restored and read from S on."""
+        """Restore the lanes that a rebalance gave us, and read them from S on."""
         self.is_unsettled = False
-        items, self._taken = self._taken, []
         if self._given is None:
-            return items
+            return []
+        items: list[Item] = []
         (metadata, numbers), self._given = self._given, None
         self.term += 1
         now = time.monotonic()
         every = self.membership.snapshot_seconds / max(1, len(numbers))
-        committed = self._committed(numbers)
+        committed = self._committed(numbers) if numbers else {}
         for turn, n in enumerate(numbers):
             at = committed[n].position
             state = self._state(n, committed[n])
@@ -210,7 +211,6 @@ class Group:
                     self._parked[n] = lane.state
         if self.lanes:
             _log.info("lanes revoked", term=self.term, lanes=[*self.lanes])
-        self._taken += [Revoked(n, self.term) for n in self.lanes]
         self._let_go(consumer)
 
     def _on_lost(self, consumer: Any, partitions: list[Any]) -> None:

@@ -2,7 +2,7 @@
 
 Takes:   a ``Group`` of its lanes; an outlet that commits
 Out:     ``Assigned`` for every lane before its data, ``Data``, ``SnapshotDue`` for one lane at a
-         time, ``Revoked``
+         time
 Replays: from S <= C of each lane; a chunk ends at C, where emission begins
 
 Whatever one ``consume`` returned together with a rebalance is dropped: it may belong to the
