@@ -216,14 +216,14 @@ class Engagement:
         consumer.close()
         return ends
 
+    def is_committed(self) -> bool:
+        """Whether every lane is committed up to its end."""
+        ends = self.ends()
+        return all(at == ends[lane] for lane, (at, _) in self.committed().items())
+
     def wait_committed(self, seconds: float = 60.0) -> None:
         """Until every lane is committed up to its end."""
-
-        def is_there() -> bool:
-            ends = self.ends()
-            return all(at == ends[lane] for lane, (at, _) in self.committed().items())
-
-        wait_until(is_there, seconds)
+        wait_until(self.is_committed, seconds)
 
     def read(self, topic: str) -> dict[int, list[Any]]:
         """What a ``read_committed`` consumer finds in a topic, by partition."""
