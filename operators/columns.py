@@ -24,7 +24,7 @@ def visit_columns(
     """A local time is read in the zone of its place; the day is the tenant's."""
     scope = scopes[events.scope]
     tenant = state.scopes.tenant[scope]
-    place = _place_rows(state, tenant, events)
+    place = state.places_of(tenant.tolist(), events.branch.tolist())
     zone = state.places.zone[place]
     local = events.start_ms == NONE
     told = ~local | (events.local_ms != NONE)
@@ -69,16 +69,6 @@ def foreign_currencies(
 def _present(instants: I8) -> I8:
     """Any instant will do where there is none: its result is not used."""
     return np.where(instants == NONE, 0, instants)
-
-
-def _place_rows(state: LaneState, tenant: Rows, events: VisitEvents) -> Rows:
-    return np.array(
-        [
-            state.place(row, branch or "")
-            for row, branch in zip(tenant.tolist(), events.branch.tolist(), strict=True)
-        ],
-        np.int32,
-    )
 
 
 def _minor(state: LaneState, tenant: Rows, events: VisitEvents) -> I8:

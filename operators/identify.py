@@ -31,6 +31,7 @@ _PLUS_SEVEN = frozenset({"RU", "KZ"})
 _INTERNATIONAL = frozenset({"whatsapp"})  # writes digits without a plus
 _CACHE_LIMIT = 1_000_000
 _LONGEST_WRITING = 64
+_UNSEEN = -1
 
 _phones: dict[str, int] = {}
 _local_phones: dict[tuple[str | None, str], int] = {}
@@ -91,18 +92,14 @@ def phone_column(
     phones: Objects, tenants: I4, scopes: I4, state: LaneState, counts: Counter[tuple[str, ...]]
 ) -> I8:
     """Canonical phones of a column as providers write them; cached, as people come again."""
-    found = np.zeros(len(phones), np.int64)
-    for at, text in enumerate(phones.tolist()):
-        if not text:
-            continue
-        phone = _phones.get(text)
-        if phone is None:
-            provider = state.scopes.provider[scopes[at]]
-            phone = _local_phone(text, state.tenants.settings[tenants[at]].country, provider)
-        if phone:
-            found[at] = phone
-        else:
-            counts["ignored", "phone"] += 1
+    texts = phones.tolist()
+    found = np.array([_phones.get(text, _UNSEEN) if text else NONE for text in texts], np.int64)
+    for at in np.flatnonzero(found == _UNSEEN).tolist():
+        provider = state.scopes.provider[scopes[at]]
+        country = state.tenants.settings[tenants[at]].country
+        found[at] = _local_phone(texts[at], country, provider)
+    counts["ignored", "phone"] += int((found == 0).sum())
+    found[found == NONE] = 0
     return found
 
 

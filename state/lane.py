@@ -44,7 +44,7 @@ class LaneState:
         self.occasions = Occasions()
         self.due = DueColumn(self.customers)
         self._word_rows: dict[str, int] = {}
-        self._place_rows: dict[tuple[int, str], int] = {}
+        self._place_rows: dict[tuple[int, str | None], int] = {}
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -88,15 +88,24 @@ class LaneState:
             np.int32,
         )
 
-    def place(self, tenant: int, branch: str) -> int:
-        """The row of a tenant's branch."""
-        row = self._place_rows.get((tenant, branch))
-        if row is None:
-            rows, _ = self.places.find_or_add(row_keys(self.tenants.key[[tenant]], _key(branch)))
-            row = self._place_rows[tenant, branch] = int(rows[0])
-            self.places.tenant[row] = tenant
-            self.places.branch[row] = branch
-            self.places.zone[row] = self.zone_of_place(row)
+    def places_of(self, tenants: list[int], branches: list[str | None]) -> Rows:
+        """The rows of tenants' branches."""
+        known = self._place_rows
+        return np.array(
+            [
+                known[named] if named in known else self._add_place(*named)
+                for named in zip(tenants, branches, strict=True)
+            ],
+            np.int32,
+        )
+
+    def _add_place(self, tenant: int, branch: str | None) -> int:
+        key = row_keys(self.tenants.key[[tenant]], _key(branch or ""))
+        rows, _ = self.places.find_or_add(key)
+        row = self._place_rows[tenant, branch] = int(rows[0])
+        self.places.tenant[row] = tenant
+        self.places.branch[row] = branch or ""
+        self.places.zone[row] = self.zone_of_place(row)
         return row
 
     def _add_word(self, text: str) -> int:
