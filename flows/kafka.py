@@ -140,7 +140,9 @@ class Topics:
         try:
             future.result(REACH_SECONDS)
         except KafkaException as failure:
-            raise EngineError(f"Kafka refuses topic {name}: {failure.args[0].str()}") from None
+            # Made meanwhile, by the first try of a request that was sent twice or by another hand.
+            if failure.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise EngineError(f"Kafka refuses topic {name}: {failure.args[0].str()}") from None
 
     def _answered(self, call: Callable[[], T]) -> T:
         try:
