@@ -25,7 +25,14 @@ def drained(engagement: Engagement) -> None:
 def refused(engagement: Engagement) -> str:
     """The one line that a refused start says."""
     process = engagement.start()
-    engagement.append(life(200, seed=4))  # a replay is judged before the first new record
+    # A replay is judged before the first new record, and a broker may take a new setting late.
+    more = list(life(20, seed=4))
+
+    def has_judged() -> bool:
+        engagement.append(more)
+        return not process.is_running
+
+    wait_until(has_judged, 60)
     assert process.wait() == 5, process.said
     [line] = [line for line in process.said.splitlines() if line.startswith("flowsell:")]
     return line
