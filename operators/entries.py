@@ -20,8 +20,7 @@ from schemas.settings import Trigger
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import DECIDED
-
-_MINUTE_MS = 60_000
+from state.zones import MINUTE_MS
 
 
 def enter(
@@ -54,7 +53,7 @@ def _enter_one(
     at: int,
 ) -> None:
     segment = int(state.customers.segment[customer])
-    minute = made_ms - made_ms % _MINUTE_MS
+    minute = made_ms - made_ms % MINUTE_MS
     occasions = state.occasions
     crossing = np.array([minute + segment], np.uint64)
     rule = np.array([text_key(trigger.id)], np.uint64)
@@ -63,7 +62,7 @@ def _enter_one(
     if not fresh[0]:
         return
     occasions.state[rows] = DECIDED
-    occasions.start_ms[rows] = minute + _MINUTE_MS
+    occasions.start_ms[rows] = minute + MINUTE_MS
     identity = state.customers.id[customer].decode()
     ttl = trigger.ttl_ms if trigger.ttl_ms is not None else 0
     due = Due(

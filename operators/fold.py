@@ -19,7 +19,7 @@ from operators import reminders
 from operators.columns import visit_columns
 from operators.features import compute_features, history_of
 from operators.identify import Named, identify, scope_rows
-from operators.owed import Owed, digest_of
+from operators.owed import DIGEST_MASK, Owed, digest_of
 from operators.profiles import standing_of
 from operators.prune import prune
 from operators.reminders import Moment
@@ -36,7 +36,6 @@ from state.zones import DAY_MS
 
 _CAUSES = np.array(["visit", "correction", "merge"], np.object_)  # by ``clients.Cause``
 _CLEAN_EVERY_MS = 7 * DAY_MS
-_MASK = (1 << 64) - 1
 
 
 @dataclass(slots=True)
@@ -71,7 +70,7 @@ def fold(state: LaneState, batch: Batch) -> Outputs:
     for name in [name for name, times in batch.counts.items() if not times]:
         del batch.counts[name]
     streams = owed.streams(state)
-    state.digest = (state.digest + digest_of(streams)) & _MASK
+    state.digest = (state.digest + digest_of(streams)) & DIGEST_MASK
     return Outputs(
         lane=state.lane,
         next_position=state.position,

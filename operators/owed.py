@@ -22,7 +22,7 @@ from schemas.outputs import Command, Decision
 from state.lane import LaneState
 
 _ENCODER = msgspec.json.Encoder()
-_DIGEST_MASK = (1 << 64) - 1
+DIGEST_MASK = (1 << 64) - 1
 
 _Line = tuple[int, int, bytes, str, int, bytes]
 
@@ -98,4 +98,4 @@ def digest_of(streams: dict[str, list[Message]]) -> int:
         if messages:
             positions, _, values = zip(*messages, strict=True)
             total += sum(map(xxhash.xxh3_64_intdigest, values, positions))
-    return total & _DIGEST_MASK
+    return total & DIGEST_MASK

@@ -26,11 +26,10 @@ from schemas.keys import mix, row_keys
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import DECIDED, NEVER, SENT, SILENT, WITHDRAWN
-from state.zones import DAY_MS
+from state.zones import DAY_MS, MINUTE_MS
 
 U8 = NDArray[np.uint64]
 
-_MINUTE_MS = 60_000
 _LONGEST_DAY_MS = DAY_MS + 2 * 3_600_000
 
 
@@ -274,7 +273,7 @@ def _rules(
     start = state.visits.held_ms[visit]
     for rule in range(state.tenants.reminder_before.shape[1]):
         before = state.tenants.reminder_before[tenants, rule]
-        due = (start - np.where(before == NONE, 0, before)) // _MINUTE_MS * _MINUTE_MS
+        due = (start - np.where(before == NONE, 0, before)) // MINUTE_MS * MINUTE_MS
         rule_key = state.tenants.reminder_key[tenants, rule]
         keys = _occasion_keys(state, visit, start, rule_key)
         yield rule, np.where(before == NONE, NEVER, due), keys, rule_key

@@ -22,9 +22,9 @@ from schemas.outputs import Cause, SegmentChange
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NEVER
+from state.zones import MINUTE_MS
 
 _ENCODE = msgspec.json.Encoder().encode
-_MINUTE_MS = 60_000
 _SECOND_MS = 1_000
 
 Causes = NDArray[np.object_]
@@ -106,7 +106,7 @@ def _tell_changes(
     if not len(crossed):
         return
     # What the clock causes is told by its due minute, what a record causes by the record's clock.
-    minute = made_ms - made_ms % _MINUTE_MS
+    minute = made_ms - made_ms % MINUTE_MS
     told_ms = np.where(by_time, minute, made_ms)[crossed]
     rows, old, why = customers[crossed], before[crossed], cause[crossed].tolist()
     position = moment.position[crossed]

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from schemas.batch import I8, NONE
-
-_MINUTE_MS = 60_000
+from state.zones import MINUTE_MS
 
 
 class _Instants(dict[int, str | None]):
@@ -51,7 +50,7 @@ def _second_text(second: int) -> str:
 
 def minute_text(ms: int) -> str:
     """``2026-11-20T07:00Z``."""
-    return f"{_second_text((ms - ms % _MINUTE_MS) // 1000)[:16]}Z"
+    return f"{_second_text((ms - ms % MINUTE_MS) // 1000)[:16]}Z"
 
 
 def wall_text(ms: int) -> str:

@@ -16,7 +16,6 @@ from schemas.settings import DEFAULT_SETTINGS, TenantSettings, Trigger, parse_se
 from state.table import Column, Table
 from state.zones import Zones
 
-MINUTE_MS = 60_000
 _UNSET = np.iinfo(np.int64).max
 
 

@@ -18,6 +18,7 @@ from schemas.zones import zone as rules_of
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
 
+MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FROM = 631_152_000  # 1990-01-01
