@@ -28,11 +28,13 @@ from schemas.topics import TOPICS
 from state.snapshots import StateError
 
 REACH_SECONDS = 10.0
+LOOK_SECONDS = 0.05
 QUIET_SECONDS = 30.0
 """How often the same message of a client is repeated in the log."""
 
 _ONLY_FATAL = 2
 _RECORDS = TOPICS["records"]
+_WANTED = {topic.name: topic.config for topic in TOPICS.values()}
 
 T = TypeVar("T")
 
@@ -82,19 +84,26 @@ class Topics:
         self._servers = properties["bootstrap.servers"]
 
     def create(self, lanes: int, replication: int = -1) -> TopicsReport:
-        """Create what is missing, set what differs; a lane count is never changed."""
-        report = TopicsReport()
-        partitions = self._partitions()
-        missing = [topic for topic in TOPICS.values() if topic.name not in partitions]
+        """Create what is missing, set what differs; a lane count is never changed.
+
+        Returns once the brokers show it: they follow the controller a little later.
+        """
+        there = self._partitions()
+        missing = [topic for topic in TOPICS.values() if topic.name not in there]
         new = [NewTopic(topic.name, lanes, replication, config=topic.config) for topic in missing]
-        for name, future in (self._admin.create_topics(new) if new else {}).items():
-            self._done(name, future)
-            report.created.append(name)
-        there = [topic.name for topic in TOPICS.values() if topic.name in partitions]
-        report.changed = self._configure(there)
-        report.unchanged = [name for name in there if name not in report.changed]
-        report.other_lanes = {n: partitions[n] for n in there if partitions[n] != lanes}
-        return report
+        made = self._admin.create_topics(new) if new else {}
+        created = [name for name, future in made.items() if self._done(name, future)]
+        old = [topic.name for topic in TOPICS.values() if topic.name not in created]
+        self._wait(lambda: self._partitions().keys() >= _WANTED.keys())
+        changed = self._configure(old)
+        self._wait(self._is_as_wanted)
+        partitions = self._partitions()
+        return TopicsReport(
+            created=created,
+            unchanged=[name for name in old if name not in changed],
+            changed=changed,
+            other_lanes={name: partitions[name] for name in old if partitions[name] != lanes},
+        )
 
     def check(self, lanes: int) -> None:
         """Raise what keeps a flow from starting on these topics."""
@@ -112,37 +121,64 @@ class Topics:
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def _configure(self, names: list[str]) -> dict[str, dict[str, tuple[str, str]]]:
-        if not names:
-            return {}
-        wanted = {topic.name: topic.config for topic in TOPICS.values()}
-        asked = self._admin.describe_configs(
-            [ConfigResource(ResourceType.TOPIC, name) for name in names]
-        )
-        changed: dict[str, dict[str, tuple[str, str]]] = {}
-        alter = []
-        for resource, future in asked.items():
-            has = self._answered(future.result)
-            differing = {
-                key: (has[key].value, value)
-                for key, value in wanted[resource.name].items()
-                if has[key].value != value
-            }
-            if differing:
-                changed[resource.name] = differing
-                alter.append(_setting(resource.name, {k: new for k, (_, new) in differing.items()}))
+        changed = self._answered(lambda: self._differing(names))
+        alter = [
+            _setting(name, {key: new for key, (_, new) in differing.items()})
+            for name, differing in changed.items()
+        ]
         for resource, future in (
             self._admin.incremental_alter_configs(alter) if alter else {}
         ).items():
             self._done(resource.name, future)
         return changed
 
-    def _done(self, name: str, future: Any) -> None:
+    def _differing(self, names: list[str]) -> dict[str, dict[str, tuple[str, str]]]:
+        """By topic and setting: the value it has, the value that is wanted."""
+        if not names:
+            return {}
+        asked = self._admin.describe_configs(
+            [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        )
+        found: dict[str, dict[str, tuple[str, str]]] = {}
+        for resource, future in asked.items():
+            has = future.result(REACH_SECONDS)
+            differing = {
+                key: (has[key].value, value)
+                for key, value in _WANTED[resource.name].items()
+                if has[key].value != value
+            }
+            if differing:
+                found[resource.name] = differing
+        return found
+
+    def _is_as_wanted(self) -> bool:
+        try:
+            return not self._differing([*_WANTED])
+        except KafkaException as failure:
+            if failure.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return False  # one broker shows it, another does not yet
+            raise
+
+    def _wait(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + REACH_SECONDS
+        while not self._answered(is_so):
+            if time.monotonic() > deadline:
+                raise EngineError(
+                    f"Kafka at {self._servers} took the topics and does not show them; "
+                    "`flowsell topics create` can be run again"
+                )
+            time.sleep(LOOK_SECONDS)
+
+    def _done(self, name: str, future: Any) -> bool:
+        """Whether it was this request that did it."""
         try:
             future.result(REACH_SECONDS)
         except KafkaException as failure:
             # Made meanwhile, by the first try of a request that was sent twice or by another hand.
             if failure.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise EngineError(f"Kafka refuses topic {name}: {failure.args[0].str()}") from None
+            return False
+        return True
 
     def _answered(self, call: Callable[[], T]) -> T:
         try:

@@ -162,6 +162,7 @@ class Engagement:
             # A request that is sent again after a slow answer meets what its first try has made.
             if refusal.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+        wait_until(lambda: topic in self._admin.list_topics(timeout=10).topics, 20)
 
     def alter(self, topic: str, key: str, value: str) -> None:
         """Set one thing about a topic."""
@@ -169,6 +170,13 @@ class Engagement:
         entry = ConfigEntry(key, value, incremental_operation=how)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
         self._admin.incremental_alter_configs([resource])[resource].result(10)
+        wait_until(lambda: self.setting(topic)[key] == value, 20)
+
+    def setting(self, topic: str) -> dict[str, str]:
+        """Everything that is set about a topic."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        found = self._admin.describe_configs([resource])[resource].result(10)
+        return {key: entry.value for key, entry in found.items()}
 
     def delete_records(self, before: dict[int, int]) -> None:
         """As retention does, in time."""

@@ -7,14 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    ConfigResource,
-    ResourceType,
-)
 
 from schemas.topics import TOPICS
-from tests.kafka_flow import LANES, QUIET, RECORDS, Engagement
+from tests.kafka_flow import LANES, RECORDS, Engagement
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -32,13 +27,6 @@ def create(engagement: Engagement, *arguments: str) -> subprocess.CompletedProce
     )
 
 
-def config(engagement: Engagement, name: str) -> dict[str, str]:
-    admin = AdminClient({"bootstrap.servers": engagement.kafka.bootstrap, **QUIET})
-    resource = ConfigResource(ResourceType.TOPIC, name)
-    found = admin.describe_configs([resource])[resource].result(10)
-    return {key: entry.value for key, entry in found.items()}
-
-
 def test_every_topic_gets_its_lanes_its_retention_and_its_limits(engagement: Engagement) -> None:
     engagement.delete_topics()
     done = create(engagement)
@@ -46,19 +34,19 @@ def test_every_topic_gets_its_lanes_its_retention_and_its_limits(engagement: Eng
     assert done.stdout.count("created") == len(TOPICS)
     assert set(engagement.ends()) == set(range(LANES))
     for topic in TOPICS.values():
-        found = config(engagement, topic.name)
+        found = engagement.setting(topic.name)
         assert {key: found[key] for key in topic.config} == topic.config
-    assert config(engagement, RECORDS)["message.timestamp.type"] == "LogAppendTime"
-    assert config(engagement, RECORDS)["max.message.bytes"] == str(16 << 20)
-    assert config(engagement, RECORDS)["retention.ms"] == str(14 * 86_400_000)
+    assert engagement.setting(RECORDS)["message.timestamp.type"] == "LogAppendTime"
+    assert engagement.setting(RECORDS)["max.message.bytes"] == str(16 << 20)
+    assert engagement.setting(RECORDS)["retention.ms"] == str(14 * 86_400_000)
 
 
 def test_creating_topics_again_changes_nothing(engagement: Engagement) -> None:
-    before = {name: config(engagement, name) for name in (t.name for t in TOPICS.values())}
+    before = {name: engagement.setting(name) for name in (t.name for t in TOPICS.values())}
     done = create(engagement)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("as it should be") == len(TOPICS)
-    assert before == {name: config(engagement, name) for name in before}
+    assert before == {name: engagement.setting(name) for name in before}
 
 
 def test_a_topic_with_other_settings_is_set_right_and_told(engagement: Engagement) -> None:
@@ -67,7 +55,7 @@ def test_a_topic_with_other_settings_is_set_right_and_told(engagement: Engagemen
     done = create(engagement)
     assert done.returncode == 0, done.stderr
     assert f"{RECORDS}: message.timestamp.type was CreateTime, is LogAppendTime" in done.stdout
-    assert config(engagement, RECORDS)["message.timestamp.type"] == "LogAppendTime"
+    assert engagement.setting(RECORDS)["message.timestamp.type"] == "LogAppendTime"
 
 
 def test_another_number_of_lanes_is_told_and_left_as_it_is(engagement: Engagement) -> None:
