@@ -25,6 +25,7 @@ from schemas.batch import (
     SettingsEvent,
     StatusEvents,
     VisitEvents,
+    WebhookRows,
 )
 from schemas.keys import lane_of
 from schemas.settings import TenantSettings
@@ -87,6 +88,8 @@ def settings_batch(
         statuses=_empty(StatusEvents),
         incoming=_empty(IncomingEvents),
         payments=_empty(PaymentEvents),
+        webhooks=_empty(WebhookRows),
+        imported=np.zeros(len(own), np.int8),
         settings=[SettingsEvent(row, tenant, tenants[tenant]) for row, tenant in enumerate(own)],
     )
 

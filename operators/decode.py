@@ -32,6 +32,7 @@ from schemas.batch import (
     SettingsEvent,
     StatusEvents,
     VisitEvents,
+    WebhookRows,
 )
 from schemas.keys import lane_of, text_key
 from schemas.record import (
@@ -60,6 +61,7 @@ from schemas.webhooks.findings import (
     flags,
     indexes,
     integers,
+    nothing,
     objects,
 )
 from schemas.webhooks.readers import (
@@ -244,6 +246,8 @@ def _batch(share: Share, chunk: Chunk) -> Batch:
         statuses=findings.found(StatusEvents),
         incoming=findings.found(IncomingEvents),
         payments=findings.found(PaymentEvents),
+        webhooks=nothing(WebhookRows),
+        imported=np.zeros(len(rows), np.int8),
         settings=settings,
         dead_letters=dead_letters,
         counts=findings.counts,
@@ -294,6 +298,8 @@ def _add_receipts(
         command=objects([each.command_id for each in told], count),
         phone=all_the_same(None, count),
         error=indexes([drift.error_code(each.error) for each in told]),
+        alias=all_the_same(None, count),
+        channel=objects([each.channel for each in told], count),
     )
     findings.add(RECEIPT, statuses, np.ones(count, np.bool_), "")
 

@@ -19,6 +19,7 @@ from operators import reminders
 from operators.columns import visit_columns
 from operators.features import compute_features, history_of
 from operators.identify import Named, identify, scope_rows
+from operators.midnight import begin_days
 from operators.owed import DIGEST_MASK, Owed, digest_of
 from operators.profiles import standing_of
 from operators.prune import prune
@@ -27,7 +28,7 @@ from operators.score import score
 from operators.segments import segment_codes
 from operators.settle import apply_settings
 from operators.visits import VisitColumns, apply_round
-from schemas.batch import I8, Batch, ClientEvents, Outputs
+from schemas.batch import I8, Batch, ClientEvents, ForgetEvent, Outputs, SettingsEvent
 from schemas.part import part_of
 from state.index import Rows
 from state.lane import LaneState
@@ -56,15 +57,9 @@ def fold(state: LaneState, batch: Batch) -> Outputs:
     if len(batch.positions):
         scopes = scope_rows(state, batch)
         clock = np.maximum.accumulate(np.maximum(batch.appended_ms, state.clock_ms))
+        _await_midnights(state, int(clock[0]))
         _clean(state)
-        start = 0
-        for event in batch.settings:
-            _fold_part(state, owed, batch, scopes, clock, start, event.record + 1)
-            apply_settings(
-                state, owed, event, int(clock[event.record]), int(batch.positions[event.record])
-            )
-            start = event.record + 1
-        _fold_part(state, owed, batch, scopes, clock, start, len(clock))
+        _fold_records(state, owed, batch, scopes, clock)
         state.clock_ms = int(clock[-1])
         state.position = int(batch.positions[-1]) + 1
     for name in [name for name, times in batch.counts.items() if not times]:
@@ -121,6 +116,51 @@ def _clean(state: LaneState) -> None:
         state.cleaned_ms = state.clock_ms
 
 
+def _await_midnights(state: LaneState, first_ms: int) -> None:
+    """Tenants that are new: what has no facts yet does not notice on which day it is added."""
+    tenants = state.tenants
+    new = tenants.live()[tenants.midnight_ms[tenants.live()] == NEVER]
+    tenants.await_midnight(new, state.clock_ms or first_ms)
+
+
+def _fold_records(state: LaneState, owed: Owed, batch: Batch, scopes: Rows, clock: I8) -> None:
+    """Cuts the batch where something touches a whole tenant: settings, forgetting, a midnight."""
+    rare: list[SettingsEvent | ForgetEvent] = sorted(
+        [*batch.settings, *batch.forgets], key=lambda event: event.record
+    )
+    start = 0
+    while start < len(clock):
+        end = rare[0].record + 1 if rare else len(clock)
+        passed = int(np.searchsorted(clock, state.tenants.next_midnight(), "left"))
+        if passed < end:
+            _fold_part(state, owed, batch, scopes, clock, start, passed)
+            _pass_midnights(state, owed, int(clock[passed]), int(batch.positions[passed]))
+            start = passed
+            continue
+        _fold_part(state, owed, batch, scopes, clock, start, end)
+        if rare:
+            event = rare.pop(0)
+            now_ms, position = int(clock[event.record]), int(batch.positions[event.record])
+            if isinstance(event, SettingsEvent):
+                apply_settings(state, owed, event, now_ms, position)
+                _await_midnights(state, now_ms)
+        start = end
+
+
+def _pass_midnights(state: LaneState, owed: Owed, now_ms: int, position: int) -> None:
+    """Every midnight up to a record's clock, each after what is due before it."""
+    while (midnight_ms := state.tenants.next_midnight()) <= now_ms:
+        _advance(state, owed, midnight_ms - 1, now_ms, position)
+        begin_days(state, owed, midnight_ms, position)
+
+
+def _advance(state: LaneState, owed: Owed, until_ms: int, now_ms: int, position: int) -> None:
+    """Fires what is due up to an instant, for a record whose own clock is later."""
+    clock, positions = np.array([now_ms]), np.array([position])
+    while len(agenda := state.due.until(until_ms)):
+        _fire(state, owed, agenda, clock, positions)
+
+
 def _fold_part(
     state: LaneState, owed: Owed, batch: Batch, scopes: Rows, clock: I8, start: int, end: int
 ) -> None:
@@ -159,7 +199,7 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
             ready = agenda[table.due[agenda] <= limit[table.slot[agenda]]]
             if not len(ready):
                 break
-            _fire(state, owed, work, ready, start, end)
+            _fire(state, owed, ready, work.clock_ms[start:end], work.positions[start:end])
             agenda = agenda[table.due[agenda] <= last_clock]
         if not waiting.any():
             break
@@ -205,12 +245,15 @@ def _claim(state: LaneState, named: Named, order: Rows, unit: Rows) -> Rows:
     return customer[there]
 
 
-def _fire(state: LaneState, owed: Owed, work: _Work, ready: Rows, start: int, end: int) -> None:
-    """Fires each customer's earliest due rule: the roll before a reminder before the profile."""
+def _fire(state: LaneState, owed: Owed, ready: Rows, clock_ms: I8, positions: I8) -> None:
+    """Fires each customer's earliest due rule: the roll before a reminder before the profile.
+
+    ``clock_ms`` and ``positions`` are of the records that let the time pass.
+    """
     table = state.customers
     due = table.due[ready]
-    record = start + np.searchsorted(work.clock_ms[start:end], due, "left")
-    moment = Moment(work.clock_ms[record], work.positions[record])
+    record = np.searchsorted(clock_ms, due, "left")
+    moment = Moment(clock_ms[record], positions[record])
     rolls = table.roll_due[ready] == due
     reminds = ~rolls & (table.reminder_due[ready] == due)
     flushes = ~rolls & ~reminds

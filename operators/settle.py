@@ -27,6 +27,7 @@ def apply_settings(
         # What has left the old window is gone, whether or not it has been freed yet.
         prune(state, now_ms)
     state.tenants.adopt(tenant, event.settings)
+    state.tenants.await_midnight(np.array([tenant], np.int32), now_ms)
     _rederive_visits(state, tenant)
     table = state.customers
     rows = np.flatnonzero(table.known[: table.rows] & (table.tenant[: table.rows] == tenant))

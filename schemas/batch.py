@@ -115,6 +115,7 @@ class ClientEvents:
     locale: Objects
     consent: I1  # marketing: 1 given, 0 denied, -1 not told
     deleted: I1
+    aliases: Objects  # tuple of (kind, value), e.g. ("whatsapp_bsuid", "KZ.123"), or None
 
 
 @dataclass(slots=True)
@@ -129,6 +130,8 @@ class StatusEvents:
     command: Objects  # our command id, or None
     phone: Objects  # digits of the recipient as the provider writes them, or None
     error: I4  # provider's error code, 0 if none
+    alias: Objects  # (kind, value) of the recipient, or None
+    channel: Objects  # or None
 
 
 @dataclass(slots=True)
@@ -143,17 +146,25 @@ class IncomingEvents:
     channel: Objects
     kind: Objects  # text, button, image, ...
     text: Objects
+    alias: Objects  # (kind, value) of who writes, or None
 
 
 @dataclass(slots=True)
 class PaymentEvents:
-    """Money operations that a provider sends apart from its visits."""
+    """Money operations that a provider sends apart from its visits.
+
+    A payment is money that has moved. A sale (``is_sale``) is the price of goods: it counts unless
+    a payment names the same sale, or the visit that it belongs to is paid.
+    """
 
     record: I4
     scope: I4
     id: I8
     version: I8
-    money_unit: I8
+    money_unit: I8  # yclients ``visit_id``; NONE: names no visit
+    visit: I8  # the record (as ``VisitEvents.id``) that it is for, NONE where not told
+    sale: I8  # the sale of goods that it is, or that it pays; NONE for neither
+    is_sale: I1
     client: I8
     phone: Objects
     local_ms: I8
@@ -169,6 +180,24 @@ class SettingsEvent:
     record: int
     tenant: str
     settings: TenantSettings
+
+
+@dataclass(slots=True)
+class ForgetEvent:
+    """A customer's wish to be forgotten."""
+
+    record: int
+    tenant: str
+    customer_id: str
+
+
+@dataclass(slots=True)
+class WebhookRows:
+    """One row per webhook whose tenant and provider could be read, dead ones among them."""
+
+    record: I4
+    scope: I4  # index into Batch.scopes, the one without a branch
+    dead: I1
 
 
 @dataclass(slots=True)
@@ -188,12 +217,16 @@ class Batch:
     statuses: StatusEvents
     incoming: IncomingEvents
     payments: PaymentEvents
+    webhooks: WebhookRows
+    imported: I1
+    """Per record: 1 where its events are history, which changes scores and fires nothing."""
     settings: list[SettingsEvent] = field(default_factory=list)
+    forgets: list[ForgetEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
 
-STREAMS = ("commands", "decisions", "segments", "profiles")
+STREAMS = ("commands", "decisions", "segments", "profiles", "aggregates")
 """Output streams that carry encoded messages; dead letters travel as records."""
 
 

@@ -27,6 +27,7 @@ def part_of(batch: Batch, start: int, end: int) -> Batch:
         statuses=_run(batch.statuses, batch.statuses.record, start, end),
         incoming=_run(batch.incoming, batch.incoming.record, start, end),
         payments=_run(batch.payments, batch.payments.record, start, end),
+        webhooks=_run(batch.webhooks, batch.webhooks.record, start, end),
     )
 
 

@@ -84,6 +84,15 @@ TOPICS = {
             ("profile", "tombstone"),
         ),
         Topic(
+            "aggregates",
+            "flowsell.aggregates.v1",
+            "aggregates.ndjson",
+            "table and key",
+            "Rows of the daily and minutely tables, absolute; the last value is the truth.",
+            {"cleanup.policy": "compact"},
+            (),
+        ),
+        Topic(
             "dead_letters",
             "flowsell.records.v1.dlq",
             "dead_letters.ndjson",

@@ -73,6 +73,7 @@ class LaneState:
             self._place_rows[named] = place
         self.relink()
         self.due.rebuild()
+        self.tenants.await_midnight(self.tenants.live(), self.clock_ms)
 
     def relink(self) -> None:
         """Rebuilds the chains customer → clients → visits."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from schemas.batch import I4, I8, NONE, Objects
 from schemas.keys import row_keys, text_key
 from schemas.settings import DEFAULT_SETTINGS, TenantSettings, Trigger, parse_settings
+from state.index import Rows
 from state.table import Column, Table
 from state.zones import Zones
 
@@ -36,6 +37,7 @@ class Tenants(Table):
         "bounded": Column("?", derived=True),
         "zone": Column("i4", derived=True),
         "exponent": Column("i1", 2, derived=True),
+        "midnight_ms": Column("i8", _UNSET, derived=True),
     }
     name: Objects
     stored: Objects
@@ -49,6 +51,7 @@ class Tenants(Table):
     bounded: NDArray[np.bool_]
     zone: I4
     exponent: NDArray[np.int8]
+    midnight_ms: I8
 
     def __init__(self, zones: Zones) -> None:
         super().__init__()
@@ -88,6 +91,20 @@ class Tenants(Table):
             if stored is not None:
                 settings = parse_settings(stored, f"tenants.{self.name[row]}")
             self._apply(row, settings)
+
+    def await_midnight(self, rows: Rows, now_ms: int) -> None:
+        """Sets the next local midnight after an instant."""
+        zones = self.zone[rows]
+        today = self._zones.day(zones, np.full(len(rows), now_ms))
+        self.midnight_ms[rows] = self._zones.midnight(zones, today + np.int32(1))
+
+    def next_midnight(self) -> int:
+        """The earliest midnight that is awaited."""
+        return int(self.midnight_ms[: self.rows].min(initial=_UNSET))
+
+    def whose_midnight(self, midnight_ms: int) -> Rows:
+        """Tenants whose next midnight this is."""
+        return np.flatnonzero(self.midnight_ms[: self.rows] == midnight_ms).astype(np.int32)
 
     def _apply(self, row: int, settings: TenantSettings) -> None:
         while len(self.settings) <= row:

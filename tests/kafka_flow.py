@@ -35,6 +35,7 @@ from flows.kafka import Topics
 from flows.run import GROUP
 from operators.decode import decode
 from operators.fold import fold
+from schemas.batch import STREAMS
 from schemas.topics import ERROR_HEADER, TOPICS
 from sources.kafka import chunk_of
 from state.lane import LaneState
@@ -44,7 +45,6 @@ ID_KEY = b"a secret of the tests"
 LANES = 4
 RECORDS = TOPICS["records"].name
 DEAD = TOPICS["dead_letters"].name
-STREAMS = ("commands", "decisions", "segments", "profiles")
 
 QUIET = {"log_level": 0}
 

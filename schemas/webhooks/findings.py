@@ -27,6 +27,7 @@ from schemas.batch import (
     Scope,
     StatusEvents,
     VisitEvents,
+    WebhookRows,
 )
 from schemas.record import unreadable
 
@@ -41,7 +42,9 @@ _NAMES = {
 RECEIPT = "receipt"
 """Stands where the provider does for what our own senders answer."""
 
-E = TypeVar("E", VisitEvents, ClientEvents, StatusEvents, IncomingEvents, PaymentEvents)
+E = TypeVar(
+    "E", VisitEvents, ClientEvents, StatusEvents, IncomingEvents, PaymentEvents, WebhookRows
+)
 
 
 class ScopeNumbers(dict[tuple[str, str, str | int | None], int]):

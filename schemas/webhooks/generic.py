@@ -335,6 +335,7 @@ def _add_clients(provider: str, rows: list[Row], findings: Findings) -> None:
         locale=objects(locale, count),
         consent=flags(consent),
         deleted=np.zeros(count, np.int8),
+        aliases=all_the_same(None, count),
     )
     findings.add(provider, clients, np.ones(count, np.bool_), "body")
 
@@ -354,6 +355,8 @@ def _add_statuses(provider: str, rows: list[Row], findings: Findings) -> None:
         command=objects(command, count),
         phone=objects(phone, count),
         error=np.zeros(count, np.int32),
+        alias=all_the_same(None, count),
+        channel=all_the_same(None, count),
     )
     findings.add(provider, statuses, at_ms != NONE, "body.at")
 
@@ -373,5 +376,6 @@ def _add_messages(provider: str, rows: list[Row], findings: Findings) -> None:
         channel=objects(channel, count),
         kind=all_the_same("text", count),
         text=objects(text, count),
+        alias=all_the_same(None, count),
     )
     findings.add(provider, incoming, at_ms != NONE, "body.at")

@@ -242,6 +242,8 @@ def _add_statuses(provider: str, rows: list[Any], findings: Findings) -> None:
         command=objects(command, count),
         phone=objects(phone, count),
         error=indexes(error),
+        alias=all_the_same(None, count),
+        channel=all_the_same(CHANNEL, count),
     )
     findings.add(provider, statuses, at_ms != NONE, "body.entry.changes.value.statuses.timestamp")
 
@@ -262,6 +264,7 @@ def _add_messages(provider: str, rows: list[Any], findings: Findings) -> None:
         channel=all_the_same(CHANNEL, count),
         kind=objects(kind, count),
         text=objects(text, count),
+        alias=all_the_same(None, count),
     )
     findings.add(provider, incoming, at_ms != NONE, "body.entry.changes.value.messages.timestamp")
 

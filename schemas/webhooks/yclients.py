@@ -365,6 +365,7 @@ def _add_clients(provider: str, rows: list[Any], findings: Findings) -> None:
         locale=all_the_same(None, count),
         consent=np.full(count, -1, np.int8),
         deleted=flags(deleted),
+        aliases=all_the_same(None, count),
     )
     findings.add(provider, clients, np.ones(count, np.bool_), "body")
 
@@ -383,6 +384,9 @@ def _add_payments(provider: str, rows: list[Any], findings: Findings) -> None:
         id=integers(number),
         version=_versions(changed),
         money_unit=integers(money_unit),
+        visit=np.full(count, NONE),
+        sale=np.full(count, NONE),
+        is_sale=np.zeros(count, np.int8),
         client=integers(client),
         phone=objects(phone, count),
         local_ms=local,
