@@ -42,7 +42,7 @@ class DueColumn:
         found = []
         for block in np.flatnonzero(self._least <= instant).tolist():
             start = block << _SHIFT
-            due = self._customers.due[start : start + (1 << _SHIFT)]
+            due = self._customers.due[start : min(start + (1 << _SHIFT), self._customers.rows)]
             # A block's minimum only sinks as rows are refreshed: what it really is, is read here.
             self._least[block] = due.min(initial=NEVER)
             found.append(np.flatnonzero(due <= instant).astype(np.int32) + np.int32(start))

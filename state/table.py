@@ -36,10 +36,10 @@ class Table:
     def __init__(self) -> None:
         self.rows = 0  # rows ever used; the columns are longer
         self._free: list[int] = []
-        self.index = KeyIndex()
         self.changed: NDArray[np.bool_] = np.zeros(0, np.bool_)
         for name, column in self.COLUMNS.items():
             setattr(self, name, np.empty(0, column.dtype))
+        self.index = KeyIndex(self.key)
         self._reserve(_FIRST_ROWS)
 
     @property
@@ -82,32 +82,40 @@ class Table:
     def reindex(self) -> None:
         """Rebuilds the index and the free list from the key column."""
         live = self.live()
-        self.index = KeyIndex(len(live))
-        self.index.add(self.key[live], live)
+        self.index = KeyIndex(self.key, len(live))
+        self.index.add(live)
         self._free = np.flatnonzero(self.key[: self.rows] == 0).tolist()
 
     def extend_to(self, rows: int) -> None:
         """Makes at least this many rows exist, for a restore that fills them by number."""
         if rows > self.rows:
             self._reserve(rows)
-            self.rows = rows
+            self._begin(rows)
 
     def _add(self, keys: U8) -> Rows:
         reused = self._free[len(self._free) - min(len(self._free), len(keys)) :]
         del self._free[len(self._free) - len(reused) :]
         appended = len(keys) - len(reused)
-        self._reserve(self.rows + appended)
+        first = self.rows
+        self._reserve(first + appended)
+        self._begin(first + appended)
         rows = np.concatenate(
             [
                 np.asarray(reused, np.int32),
-                np.arange(self.rows, self.rows + appended, dtype=np.int32),
+                np.arange(first, first + appended, dtype=np.int32),
             ]
         )
-        self.rows += appended
         self.key[rows] = keys
-        self.index.add(keys, rows)
+        self.index.add(rows)
         self.changed[rows] = True
         return rows
+
+    def _begin(self, rows: int) -> None:
+        """Rows up to this many are in use from now on, with the values of fresh rows."""
+        for name, column in self.COLUMNS.items():
+            if column.default != 0:
+                getattr(self, name)[self.rows : rows] = column.default
+        self.rows = rows
 
     def _reserve(self, rows: int) -> None:
         capacity = len(self.changed)
@@ -115,11 +123,11 @@ class Table:
             return
         grown = max(rows, capacity + capacity // 4, _FIRST_ROWS)
         for name, column in self.COLUMNS.items():
-            old = getattr(self, name)
-            new = np.empty(grown, column.dtype)
-            new[:capacity] = old
-            new[capacity:] = column.default
+            # Zeros cost no memory until they are written: spare rows are free.
+            new = np.zeros(grown, column.dtype)
+            new[: self.rows] = getattr(self, name)[: self.rows]
             setattr(self, name, new)
         changed = np.zeros(grown, np.bool_)
-        changed[:capacity] = self.changed
+        changed[: self.rows] = self.changed[: self.rows]
         self.changed = changed
+        self.index.keys = self.key
