@@ -22,14 +22,32 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import commit, machine, rss_bytes
+from benchmarks.scenarios import house_number, memory_and_midnight, sparse
 from benchmarks.workload import BATCH_RECORDS, Load, Town, live, warmup
 from operators.decode import decode, decode_only
 from operators.fold import fold as fold_batch
 from schemas.batch import Chunk
 from state.lane import LaneState
 
-CURVE = (10_000, 50_000, 100_000, 500_000)
+CURVE = (10_000, 100_000, 1_000_000)
 ID_KEY = b"bench"
+
+
+def _memory(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    customers = 10_000 if quick else 1_000_000
+    load = Load(1_000, customers, runs=1, visits_each=6, messages_each=2)
+    return memory_and_midnight(load, say)
+
+
+def _sparse(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    return sparse(Load(0, 2_000, runs=20 if quick else 365), say)
+
+
+def _house(_: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    return house_number(Load(0, 0, batch=4_096), say)
+
+
+SCENARIOS = {"memory": _memory, "sparse": _sparse, "house": _house}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +219,13 @@ def print_results(results: list[Result], console: Console) -> None:
 )
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--quick", is_flag=True, help="A small state and few records: does it run?")
-@click.option("--curve", is_flag=True, help="10k, 50k, 100k and 500k customers.")
+@click.option("--curve", is_flag=True, help="10k, 100k and 1M customers.")
+@click.option(
+    "--scenario",
+    type=click.Choice(list(SCENARIOS)),
+    help="memory: 1 M customers, 6 M visits, 2 M messages, and a day that passes over them; "
+    "sparse: a record a minute for a year; house: a phone with 10,000 visits a day.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def fold(
     records: int,
@@ -212,13 +236,18 @@ def fold(
     seed: int,
     quick: bool,
     curve: bool,
+    scenario: str | None,
     as_json: bool,
 ) -> None:
     """Records a second of decode, fold and encode, and the share of the bare decode."""
+    err = Console(stderr=True, highlight=False)
+    if scenario:
+        told = SCENARIOS[scenario](quick, err.print) | {"commit": commit(), "machine": machine()}
+        click.echo(orjson.dumps(told, option=0 if as_json else orjson.OPT_INDENT_2))
+        return
     if quick:
         records, runs, customers = 60_000, 3, 5_000
     load = Load(max(records // runs, 1), customers, seed, lanes, runs, batch)
-    err = Console(stderr=True, highlight=False)
     if curve:
         results = []
         for size in CURVE:

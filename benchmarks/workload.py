@@ -92,6 +92,14 @@ class Load:
     batch: int = BATCH_RECORDS
     tenants: int = 0
     """0: one for every 2,000 customers."""
+    visits_each: int = 3
+    """Attended visits of every customer before the first run."""
+    messages_each: int = 0
+    """Messages sent and delivered to every customer before the first run."""
+    run_ms: int = MINUTE
+    """From the start of one run to that of the next."""
+    records_per_second: float = RECORDS_PER_SECOND
+    """Of the lanes' clock, all together."""
 
     @property
     def tenant_count(self) -> int:
@@ -102,6 +110,10 @@ class Load:
     def visits(self) -> int:
         """Visits of one run."""
         return max(1, round(self.records * VISITS_PER_RECORD))
+
+    def begin(self, run: int) -> int:
+        """The instant around which a run's records are appended."""
+        return FIRST_MINUTE + run * self.run_ms
 
 
 class Town:
@@ -150,12 +162,16 @@ def warmup(town: Town) -> Iterator[Chunk]:
         yield from lanes.add(lane, _WARM_FROM, settings_record(business, _WARM_FROM))
     for number in range(load.customers):
         days_ago = 5 + number % 190
-        for i, ago in enumerate((days_ago + 70 + number % 53, days_ago + 30, days_ago)):
+        for i in range(load.visits_each):
+            ago = days_ago + 30 * i + (number % 53 if i > 1 else 0)
             start = FIRST_MINUTE - ago * DAY - number % 8 * HOUR
-            yield from lanes.add(*_past(town, number, number * 3 + i + 1, start, ATTENDED))
+            booking = number * load.visits_each + i + 1
+            yield from lanes.add(*_past(town, number, booking, start, ATTENDED))
+    for number in range(load.customers * load.messages_each):
+        yield from lanes.add(*_sent(town, number))
     for at in range(load.runs * load.visits):
-        minute = FIRST_MINUTE + at // load.visits * MINUTE
-        comes = _past(town, _pick(load, _COMES, at), _OPEN_IDS + at, _come_at(at), BOOKED)
+        minute = load.begin(at // load.visits)
+        comes = _past(town, _pick(load, _COMES, at), _OPEN_IDS + at, _come_at(at, minute), BOOKED)
         yield from lanes.add(*comes)
         reminded = _pick(load, _REMINDED, at)
         yield from lanes.add(*_past(town, reminded, _REMINDED_IDS + at, minute + DAY, BOOKED))
@@ -170,10 +186,10 @@ def live(town: Town, run: int) -> list[Chunk]:
     load = town.load
     moments = sorted(_moments(town, run), key=lambda moment: moment[:2])[: load.records]
     lanes = _Lanes(load.lanes, load.batch, (run + 1) << _RUN_BITS)
-    begin = FIRST_MINUTE + run * MINUTE - len(moments) * SECOND // RECORDS_PER_SECOND // 2
+    begin = load.begin(run) - int(len(moments) * SECOND / load.records_per_second / 2)
     chunks: list[Chunk] = []
     for i, (_, _, tenant, write, what) in enumerate(moments):
-        appended = begin + i * SECOND // RECORDS_PER_SECOND
+        appended = begin + int(i * SECOND / load.records_per_second)
         line = write(appended - 3, appended, *what)
         chunks.extend(lanes.add(town.lanes[tenant], appended, line))
     chunks.extend(lanes.rest())
@@ -187,7 +203,7 @@ Moment = tuple[float, int, int, Writer, tuple[Any, ...]]
 def _moments(town: Town, run: int) -> Iterator[Moment]:
     load = town.load
     rng = Random(f"{load.seed}:run:{run}")
-    now = FIRST_MINUTE + run * MINUTE
+    now = load.begin(run)
     number = 0
     for i in range(load.visits):
         at = run * load.visits + i
@@ -211,9 +227,9 @@ def _pick(load: Load, why: int, at: int) -> int:
     return (at * 1_000_003 + why * 7_919 + load.seed) % load.customers
 
 
-def _come_at(at: int) -> int:
-    """When an opened booking starts: hours before the runs."""
-    return FIRST_MINUTE - (at % 16 + 6) * 15 * MINUTE
+def _come_at(at: int, now: int) -> int:
+    """When an opened booking starts: hours before its run."""
+    return now - (at % 16 + 6) * 15 * MINUTE
 
 
 def _coming(town: Town, at: int, now: int) -> Steps:
@@ -223,7 +239,7 @@ def _coming(town: Town, at: int, now: int) -> Steps:
     crm, who, cost = town.crms[tenant], town.person(number), town.price(number)
     visit = _visit(town, number, who, booking, now - 3 * DAY)
     zone = town.businesses[tenant].place.zone
-    start = _come_at(at)
+    start = _come_at(at, now)
     local = start + offset_ms(zone, start // DAY)
     came = VisitState(local, now - 5_000, 3, ATTENDED, False, 2, 3, True)
     paid = came._replace(changed=now + 1_000, version=4, paid=True)
@@ -243,7 +259,7 @@ def _booking(town: Town, at: int, now: int) -> Steps:
     crm, who = town.crms[tenant], town.person(number)
     visit = _visit(town, number, who, _LIVE_IDS + at, now)
     zone = town.businesses[tenant].place.zone
-    start = FIRST_MINUTE + DAY * (2 + at % 13) + at % 40 * 15 * MINUTE
+    start = now - now % MINUTE + DAY * (2 + at % 13) + at % 40 * 15 * MINUTE
     local = start + offset_ms(zone, start // DAY)
     booked = VisitState(local, now, 0, BOOKED, False, 0, 3, True)
     confirmed = booked._replace(changed=now + 2_000, version=1, status=CONFIRMED, comment=1)
@@ -290,6 +306,21 @@ def _past(town: Town, number: int, booking: int, start: int, status: int) -> tup
         naive(start + offset_ms(business.place.zone, start // DAY)), attended,
         booking + 10**9, b"%b+0000" % utc(changed)[:19],
     )  # fmt: skip
+    return town.lanes[tenant], _WARM_FROM, line
+
+
+def _sent(town: Town, number: int) -> tuple[int, int, bytes]:
+    """Lane, append time and the status of a message that one of our commands has sent."""
+    who = number % town.load.customers
+    tenant = town.tenant_of(who)
+    letter = Letter(
+        b"wamid.HBgLNzcwNTEyMzQ1NjcVAgARGBI%024XAA==" % number,
+        town.phone(who),
+        b"%032x" % (number + (1 << 100)),
+        b"marketing",
+    )
+    write = town.messengers[tenant].statuses
+    line = write(_WARM_FROM - 3, _WARM_FROM, letter, ((b"sent", _WARM_FROM - 5_000, 0),))
     return town.lanes[tenant], _WARM_FROM, line
 
 

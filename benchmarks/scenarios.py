@@ -1,0 +1,162 @@
+"""``flowsell bench fold`` beside the steady load: memory, midnight, sparse logs, a house number.
+
+Takes: the town of ``workload``; each scenario runs in a process of its own
+Out:   one JSON object for each, with what was asked of it and what came out
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import rss_bytes
+from benchmarks.workload import FIRST_MINUTE, Load, Town, live, warmup
+from operators.decode import decode
+from operators.fold import fold
+from schemas.batch import Chunk
+from sources.business import DAY, HOUR, MINUTE, SECOND
+from state.lane import LaneState
+
+Say = Callable[[str], None]
+
+_ID_KEY = b"bench"
+_HOUSE_DAYS = 3
+_HOUSE_VISITS = 10_000
+_BEAT = b'{"kind":"heartbeat","received_at":"2026-06-10T10:00:00Z"}'
+
+
+def memory_and_midnight(load: Load, say: Say) -> dict[str, Any]:
+    """What a million customers hold, and what the passing of a whole day costs them.
+
+    The day is one of heartbeats, half an hour apart: each tenant's midnight is in it, with its
+    boundaries, its closed books and the rolls of the minutes after it.
+    """
+    states = _filled(Town(load), say)
+    gc.collect()
+    rss = rss_bytes()
+    say(f"{rss / 1e6:,.0f} MB; now a day passes")
+    begins = FIRST_MINUTE + load.runs * load.run_ms
+    seconds: list[float] = []
+    rolled = 0
+    for beats in range(48):
+        for state in states:
+            beat = _chunk(state.lane, [_BEAT], [begins + beats * 30 * MINUTE], (1 << 60) + beats)
+            started = perf_counter()
+            for batch in decode(beat, load.lanes):
+                outputs = fold(state, batch)
+                rolled += len(outputs.streams["segments"])
+            seconds.append(perf_counter() - started)
+    return {
+        "scenario": "memory",
+        "customers": load.customers,
+        "rss_bytes": rss,
+        "rows": _rows(states),
+        "day_seconds": round(sum(seconds), 3),
+        "slowest_beat_seconds": round(max(seconds), 3),
+        "segment_changes": rolled,
+    }
+
+
+def sparse(load: Load, say: Say) -> dict[str, Any]:
+    """One record a minute in one lane, day after day for a year."""
+    days = load.runs
+    load = replace(load, lanes=1, records=24 * 60, run_ms=DAY, records_per_second=1 / 60)
+    town = Town(load)
+    states = _filled(town, say)
+    chunks = _joined(chunk for run in range(days) for chunk in live(town, run))
+    records = sum(len(chunk.values) for chunk in chunks)
+    seconds = _seconds(chunks, states, load.lanes)
+    return {
+        "scenario": "sparse",
+        "days": days,
+        "customers": load.customers,
+        "tenants": load.tenant_count,
+        "records": records,
+        "records_per_second": round(records / seconds),
+    }
+
+
+def house_number(load: Load, say: Say) -> dict[str, Any]:
+    """As many visits of one phone a day as of thousands of phones, one each."""
+    say(f"{_HOUSE_VISITS:,} visits a day")
+    rates = {
+        name: _house_rate(load, phones) for name, phones in (("many", _HOUSE_VISITS), ("one", 1))
+    }
+    return {
+        "scenario": "house",
+        "visits_a_day": _HOUSE_VISITS,
+        "days": _HOUSE_DAYS,
+        "records_per_second_of_many_phones": round(rates["many"]),
+        "records_per_second_of_one_phone": round(rates["one"]),
+        "times_as_costly": round(rates["many"] / rates["one"], 2),
+    }
+
+
+def _house_rate(load: Load, phones: int) -> float:
+    states = [LaneState(0, _ID_KEY)]
+    begin = FIRST_MINUTE - FIRST_MINUTE % DAY
+    values, appended = [], []
+    for at in range(_HOUSE_DAYS * _HOUSE_VISITS):
+        day, number = divmod(at, _HOUSE_VISITS)
+        clock = begin + day * DAY + 8 * HOUR + number * SECOND
+        start = np.datetime64(clock, "ms")
+        values.append(
+            b'{"kind":"webhook","tenant":"t1","provider":"generic",'
+            b'"received_at":"%bZ","body":{"type":"visit","id":"v-%d","version":1,'
+            b'"status":"attended","phone":"+7701%07d","starts_at":"%bZ","amount_minor":500000}}'
+            % (str(start).encode(), at, number % phones, str(start - 3_600_000).encode())
+        )
+        appended.append(clock)
+    size = load.batch
+    chunks = [
+        _chunk(0, values[at : at + size], appended[at : at + size], at)
+        for at in range(0, len(values), size)
+    ]
+    return len(values) / _seconds(chunks, states, 1)
+
+
+def _filled(town: Town, say: Say) -> list[LaneState]:
+    load = town.load
+    say(f"warming up: {load.customers:,} customers")
+    states = [LaneState(lane, _ID_KEY) for lane in range(load.lanes)]
+    for chunk in warmup(town):
+        for batch in decode(chunk, load.lanes):
+            fold(states[batch.lane], batch)
+    return states
+
+
+def _seconds(chunks: list[Chunk], states: list[LaneState], lanes: int) -> float:
+    gc.collect()
+    gc.freeze()
+    started = perf_counter()
+    for chunk in chunks:
+        for batch in decode(chunk, lanes):
+            fold(states[batch.lane], batch)
+    return perf_counter() - started
+
+
+def _joined(chunks: Iterator[Chunk]) -> list[Chunk]:
+    """The chunks of a lane in batches as large as a catch-up makes them."""
+    size = 16_384
+    parts = list(chunks)
+    values = [value for chunk in parts for value in chunk.values]
+    appended = [ms for chunk in parts if chunk.appended_ms is not None for ms in chunk.appended_ms]
+    return [
+        _chunk(0, values[at : at + size], appended[at : at + size], (1 << 40) + at)
+        for at in range(0, len(values), size)
+    ]
+
+
+def _chunk(lane: int, values: list[bytes], appended: list[int], first: int) -> Chunk:
+    positions = np.arange(first, first + len(values), dtype=np.int64)
+    return Chunk(lane, positions, np.array(appended, np.int64), values, None)
+
+
+def _rows(states: list[LaneState]) -> dict[str, int]:
+    names = states[0].tables
+    return {name: sum(len(state.tables[name]) for state in states) for name in names}
