@@ -37,7 +37,7 @@ test: $(READY) java
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 test-faults: $(READY) java
-	FAULTS=$(if $(SHORT),short,full) $(BIN)/pytest -m faults $(ARGS)
+	FAULTS=$(if $(SHORT),short,full) $(BIN)/pytest -m faults -rs $(ARGS)
 	$(if $(SHORT),,$(BIN)/pytest -n $(WORKERS) --hypothesis-profile=faults tests/property)
 
 check: $(READY)

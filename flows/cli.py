@@ -23,6 +23,8 @@ COMMANDS = {
     "generate": ("flows.generate:command", "Write plausible life of synthetic tenants."),
     "run": ("flows.run:command", "Run a flow over Kafka until it is told to stop."),
     "topics": ("flows.topics:command", "Make the topics."),
+    "migrate": ("flows.migrate:command", "Create and change ClickHouse's tables."),
+    "settings": ("flows.settings:command", "Check, publish and show tenants' settings."),
     "schemas": ("flows.cli:schemas", "JSON Schemas of everything that travels."),
     "bench": ("benchmarks.cli:command", "Measure on this machine."),
 }

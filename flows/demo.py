@@ -1,16 +1,20 @@
 """``flowsell demo``: synthetic tenants, folded by the embedded default, with a report to look at.
 
 In:    a seed and sizes
-Out:   ``records.ndjson`` and the outputs of a replay in a folder; a report on stdout
+Out:   ``records.ndjson``, the outputs of a replay and an embedded ClickHouse in a folder; a report
+       on stdout
 State: as a replay's; the folder is made anew
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from rich.console import Console
 
 from flows.environment import read_environment
 from flows.figures import Figures, figures, read_tables
+from flows.living import living
 from flows.logging import configure
 from flows.progress import Step, progress
 from flows.replay import Replay, Summary, replay
@@ -27,11 +32,14 @@ from flows.stop import Stop, draining_on_signals
 from flows.stories import Story, choose, tell
 from flows.summary import print_json
 from flows.texts import TEXTS
+from flows.views import QUERY, Views, read_views
+from sinks.clickhouse_target import Embedded
 from sinks.files import FILES, POSITION_FILE, OutputUnusable
 from sources.files import total_bytes
-from sources.generator import generate
+from sources.generator import World
 
 RECORDS_FILE = "records.ndjson"
+CLICKHOUSE_FOLDER = "clickhouse"
 MOST_RECORDS = 1_000_000
 DEMO_LANES = 1
 """So small a log is folded several times faster uncut: a round costs the same for few and many."""
@@ -53,6 +61,7 @@ class Life:
     customers: int
     days: int
     seed: int
+    effect: float
     records: int
 
 
@@ -64,25 +73,27 @@ def make_folder(folder: Path) -> None:
                 raise OutputUnusable(f"{folder}: not empty, and no demo made it; choose another")
             for name in _OURS:
                 (folder / name).unlink(missing_ok=True)
-            shutil.rmtree(folder / "state", ignore_errors=True)
+            for name in ("state", CLICKHOUSE_FOLDER):
+                shutil.rmtree(folder / name, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _MARKER).touch()
     except OSError as error:
         raise OutputUnusable(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def write_log(life: Life, path: Path, stop: Stop, step: Step) -> int:
-    """Write the generated records; returns how many. ``step`` is told thousandths of the work."""
+def write_log(life: Life, path: Path, id_key: bytes, stop: Stop, step: Step) -> int:
+    """Write what is lived; returns how many records. ``step`` is told thousandths of the work."""
     written, first = 0, None
-    records = generate(
+    world = World(
         life.tenants,
         life.customers,
         life.days,
         life.seed,
         faults=True,
-        records=life.records,
         start=START,
+        effect=life.effect,
     )
+    records = islice(living(world, id_key), life.records)
     with path.open("wb", buffering=_WRITE_BYTES) as file:
         for record in records:
             file.write(record)
@@ -117,7 +128,8 @@ class Shown:
     run: Run
     summary: Summary
     figures: Figures
-    stories: list[Story]
+    story: Story | None
+    views: Views | None
 
     def as_json(self) -> dict[str, Any]:
         """One object for machines; no phone, no name."""
@@ -133,10 +145,12 @@ class Shown:
             "transitions": self.figures.moves,
             "commands": [row.as_json() for row in self.figures.triggers],
             "dead_letters": self.summary.dead_letters,
-            "stories": [
-                {"customer_id": story.chosen.customer_id, "why": story.chosen.why}
-                for story in self.stories
-            ],
+            "story": self.story
+            and {
+                "customer_id": self.story.chosen.customer_id,
+                "why": self.story.chosen.why,
+            },
+            "clickhouse": self.views and self.views.folder,
             "out": str(self.summary.folder),
         }
 
@@ -146,7 +160,7 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
     make_folder(what.folder)
     started = time.monotonic()
     with progress(words["generating"], 1000, shown) as step:
-        written = write_log(life, what.paths[0], stop, step)
+        written = write_log(life, what.paths[0], what.id_key, stop, step)
     generated = time.monotonic() - started
     with progress(words["folding"], total_bytes(what.paths), shown) as step:
         summary = replay(what, stop, step)
@@ -154,8 +168,10 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
         return None
     with progress(words["reading"], 0, shown):
         tables = read_tables(what.folder)
-        chosen = choose(tables)
-        stories = tell(chosen, tables, what.paths[0])
+        story = tell(choose(tables), tables, what.paths[0])
+        views = None
+        if story is not None and isinstance(what.clickhouse, Embedded):
+            views = read_views(what.clickhouse, story.chosen.tenant)
         start = datetime(START.year, START.month, START.day, tzinfo=UTC)
         run = Run(
             records=written,
@@ -166,14 +182,22 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
             fold_seconds=summary.seconds,
             records_per_second=summary.records_per_second,
         )
-        return Shown(run, summary, figures(tables), stories)
+        return Shown(run, summary, figures(tables), story, views)
 
 
 @click.command("demo")
 @click.option("--tenants", default=12, show_default=True, type=click.IntRange(1, 2_500))
-@click.option("--customers", default=4_000, show_default=True, type=click.IntRange(1, 1_000_000))
-@click.option("--days", default=240, show_default=True, type=click.IntRange(1, 1_095))
+@click.option("--customers", default=5_000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--days", default=180, show_default=True, type=click.IntRange(1, 1_095))
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--effect",
+    metavar="POINTS",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(0, 100),
+    help="How many of 100 customers more return within 14 days of a marketing command.",
+)
 @click.option(
     "--records",
     default=MOST_RECORDS,
@@ -196,6 +220,7 @@ def command(
     customers: int,
     days: int,
     seed: int,
+    effect: float,
     records: int,
     locale: str,
     out: Path,
@@ -206,8 +231,14 @@ def command(
     environment = read_environment()
     configure(environment.log)
     texts = TEXTS[locale]
-    life = Life(tenants, customers, days, seed, records)
-    what = Replay([out / RECORDS_FILE], out, DEMO_LANES, environment.offline_id_key)
+    life = Life(tenants, customers, days, seed, effect, records)
+    what = Replay(
+        [out / RECORDS_FILE],
+        out,
+        DEMO_LANES,
+        environment.offline_id_key,
+        clickhouse=Embedded(out / CLICKHOUSE_FOLDER),
+    )
     stop = Stop()
     with draining_on_signals(stop):
         shown = demo(life, what, stop, dict(texts.working), not no_progress)
@@ -216,13 +247,32 @@ def command(
     if as_json:
         print_json(shown.as_json())
         return
-    words = {"folder": out, "log": what.paths[0], "seed": seed + 1}
+    words = {
+        "folder": out,
+        "log": what.paths[0],
+        "seed": seed + 1,
+        "query": query_to_try(shown.views, out / CLICKHOUSE_FOLDER),
+    }
     show(
         Console(highlight=False),
         texts,
         shown.run,
         shown.figures,
         shown.summary.dead_letters,
-        shown.stories,
+        shown.story,
+        shown.views,
         words,
+    )
+
+
+def query_to_try(views: Views | None, folder: Path) -> str:
+    """A command line that asks the embedded ClickHouse, with the Python that runs here."""
+    python = Path(sys.executable)
+    here = Path.cwd()
+    shown = os.path.relpath(python, here) if python.is_relative_to(here) else str(python)
+    day = views.last_day if views is not None else START
+    query = QUERY.format(day=day).replace("'", "\\'")
+    return (
+        f'{shown} -c "from chdb.session import Session; '
+        f"print(Session('{folder}').query('{query}', 'PrettyCompact'))\""
     )

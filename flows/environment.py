@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from schemas.keys import DEFAULT_LANES
+from sinks.clickhouse_target import target_of
 
 PREFIX = "FLOWSELL_"
 KAFKA_PREFIX = "FLOWSELL_KAFKA_"
@@ -45,7 +46,7 @@ class Environment:
     kafka_properties: Mapping[str, str] = field(default_factory=dict)
     """librdkafka properties, by librdkafka's names."""
     clickhouse: str | None = None
-    """``chdb:<folder>`` or a URL."""
+    """``chdb:<folder>`` or a URL with user and password: ``target_of`` reads it."""
     postgres: str | None = None
     valkey: str | None = None
     mongo: str | None = None
@@ -107,9 +108,14 @@ def _countries(text: str) -> frozenset[str]:
     return frozenset(codes)
 
 
+def _clickhouse(text: str) -> str:
+    target_of(text)
+    return text
+
+
 _PARSERS: dict[str, Callable[[str], object]] = {
     "KAFKA": str,
-    "CLICKHOUSE": str,
+    "CLICKHOUSE": _clickhouse,
     "POSTGRES": str,
     "VALKEY": str,
     "MONGO": str,

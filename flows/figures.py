@@ -30,6 +30,7 @@ COMMAND_COLUMNS: Columns = {
     "customer_id": pl.String,
     "trigger": pl.String,
     "kind": pl.String,
+    "category": pl.String,
     "channels": pl.List(pl.String),
     "created_at": pl.String,
     "withdrawn": pl.Boolean,

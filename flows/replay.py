@@ -1,7 +1,8 @@
 """``flowsell replay``: fold files into files, exactly once however often it is stopped.
 
 In:    ``.ndjson`` and ``.ndjson.gz`` files; a folder; optionally a file of tenants' settings
-Out:   the outputs as one ``.ndjson`` a stream, ``position.json`` beside them, and a summary
+Out:   the outputs as one ``.ndjson`` a stream, ``position.json`` beside them, and a summary; with
+       ``--clickhouse`` the reports' rows as well
 State: snapshots under ``state/`` in the folder, every 15 seconds and at the end
 """
 
@@ -22,9 +23,12 @@ from bytewax.testing import run_main
 from flows.engagement import Settings, build, fingerprint
 from flows.environment import Environment, read_environment
 from flows.limit import DeadLetterLimit
+from flows.load import Load, loading
+from flows.migrate import wanted
 from flows.progress import Step, progress
 from flows.stop import Stop, draining_on_signals
 from schemas.settings import TenantSettings, parse_tenants_file
+from sinks.clickhouse_target import Embedded, Target
 from sinks.files import FilesSink, Noted, OutputFolder, Position
 from sources.files import (
     BLOCK_BYTES,
@@ -40,6 +44,8 @@ from state.snapshots import SnapshotStore
 
 SNAPSHOT_EVERY_SECONDS = 15.0
 STATE_FOLDER = "state"
+FROM_ENVIRONMENT = ""
+"""Value of ``--clickhouse`` given without a folder."""
 TERM = 1
 
 
@@ -54,6 +60,7 @@ class Replay:
     tenants: Mapping[str, TenantSettings] = field(default_factory=dict)
     block_bytes: int = BLOCK_BYTES
     snapshot_seconds: float = SNAPSHOT_EVERY_SECONDS
+    clickhouse: Target | None = None
 
     def run_identity(self) -> dict[str, Any]:
         """What must not change when a stopped replay goes on, by the name people know it by."""
@@ -114,13 +121,15 @@ def replay(what: Replay, stop: Stop, step: Step) -> Summary:
     """Fold what is not folded yet; raises what is wrong with the input, the folder or the state."""
     started = time.monotonic()
     total_bytes(what.paths)
-    with _opened(what) as output:
+    with _opened(what) as output, loading(what.clickhouse) as load:
         position = output.position
         before = position.position
         mark = Mark(before, str(position.notes.get("input", "")))
         more = goes_on_after(what.paths, mark) if before else True
         if more or not position.finished:
-            _fold(what, output, stop, step)
+            _fold(what, output, load, stop, step)
+        else:
+            load.begin(output)
         seconds = time.monotonic() - started
         records = output.position.position - before
         return Summary(output.position, what.folder, records, seconds)
@@ -136,8 +145,9 @@ def _opened(what: Replay) -> Iterator[OutputFolder]:
         output.close()
 
 
-def _fold(what: Replay, output: OutputFolder, stop: Stop, step: Step) -> None:
+def _fold(what: Replay, output: OutputFolder, load: Load, stop: Stop, step: Step) -> None:
     output.begin()
+    load.begin(output)
     store = SnapshotStore(
         (what.folder / STATE_FOLDER).absolute().as_uri(), fingerprint(what.lanes, what.id_key)
     )
@@ -154,10 +164,11 @@ def _fold(what: Replay, output: OutputFolder, stop: Stop, step: Step) -> None:
 
     def noted(reached: int) -> Noted:
         mark = source.mark_at(reached)
-        return Noted(mark.position, {"input": mark.digest, "limit": limit.remember()})
+        notes = {"input": mark.digest, "limit": limit.remember(), **load.note()}
+        return Noted(mark.position, notes)
 
     settings = Settings(what.lanes, store.save, stop, what.tenants, limit.observe)
-    flow = build(source, {"files": FilesSink(output, noted)}, settings)
+    flow = build(source, {"files": FilesSink(output, noted, load.write)}, settings)
     try:
         # One batch an epoch: a chunk is committed before the next one is read.
         run_main(flow, epoch_interval=timedelta(0))
@@ -213,6 +224,7 @@ def replay_of(
     folder: Path,
     lanes: int | None,
     settings: Path | None,
+    clickhouse: Target | None = None,
 ) -> Replay:
     """A replay as the command line and the environment describe it."""
     return Replay(
@@ -221,7 +233,21 @@ def replay_of(
         environment.lanes if lanes is None else lanes,
         environment.offline_id_key,
         read_tenants(settings),
+        clickhouse=clickhouse,
     )
+
+
+def clickhouse_of(given: str | None, environment: Environment) -> Target | None:
+    """Where ``--clickhouse`` says; given without a folder, where the environment says."""
+    if given is None:
+        return None
+    if given == FROM_ENVIRONMENT:
+        return wanted(environment)
+    if ":" in given:
+        raise click.UsageError(
+            "--clickhouse takes a folder; put a URL into FLOWSELL_CLICKHOUSE, and no value here"
+        )
+    return Embedded(Path(given))
 
 
 @click.command("replay")
@@ -239,7 +265,13 @@ def replay_of(
     metavar="FILE",
     help="Tenants' settings in force before the first line (TOML, YAML or JSON).",
 )
-@click.option("--clickhouse", metavar="DIR", help="Load the outputs into embedded ClickHouse.")
+@click.option(
+    "--clickhouse",
+    metavar="[DIR]",
+    is_flag=False,
+    flag_value=FROM_ENVIRONMENT,
+    help="Reports into embedded ClickHouse in DIR as well; without DIR: into FLOWSELL_CLICKHOUSE.",
+)
 @click.option("--lanes", type=click.IntRange(1, 4096), help="Default: FLOWSELL_LANES, else 16.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option("--no-progress", is_flag=True, help="Say nothing until the end.")
@@ -258,9 +290,8 @@ def command(
 
     environment = read_environment()
     configure(environment.log)
-    if clickhouse is not None:
-        raise click.UsageError("--clickhouse is not built yet; leave it out")
-    what = replay_of(environment, files, out, lanes, settings)
+    target = clickhouse_of(clickhouse, environment)
+    what = replay_of(environment, files, out, lanes, settings, target)
     stop = Stop()
     with (
         draining_on_signals(stop),

@@ -19,10 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.figures import Figures
-from flows.stories import Moment, Story
+from flows.stories import LONGEST_STORY, Moment, Story
 from flows.texts import Texts
+from flows.views import Views
 
-LONGEST_STORY = 18
 _STYLES = {
     9: "bold white on dark_green",
     8: "white on green4",
@@ -43,6 +43,8 @@ _MOMENT_STYLES = {
     "command": "cyan",
     "withdraw": "yellow",
     "refused": "yellow",
+    "read": "dim",
+    "wrote": "dim",
 }
 
 
@@ -65,7 +67,8 @@ def show(
     run: Run,
     figures: Figures,
     dead_letters: Mapping[str, int],
-    stories: list[Story],
+    story: Story | None,
+    views: Views | None,
     next_words: Mapping[str, object],
 ) -> None:
     """Print the whole report."""
@@ -75,7 +78,8 @@ def show(
         transitions(texts, figures),
         commands(texts, figures),
         dead(texts, dead_letters),
-        *told(texts, stories),
+        *([] if story is None else [told(texts, story)]),
+        *([] if views is None or story is None else [warehouse(texts, views, story)]),
         going_on(texts, next_words),
     ]
     for section in sections:
@@ -213,26 +217,44 @@ def dead(texts: Texts, dead_letters: Mapping[str, int]) -> RenderableType:
     return Group(Text(texts.dead.format(dead=texts.number(total)), style="bold"), table)
 
 
-def told(texts: Texts, stories: list[Story]) -> list[RenderableType]:
-    """One panel a customer."""
-    panels: list[RenderableType] = []
-    for story in stories:
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column()
-        for moment in shortened(told_moments(story.moments)):
-            if moment is None:
-                hidden = len(told_moments(story.moments)) - LONGEST_STORY
-                table.add_row("", Text(texts.more.format(count=hidden), style="dim"))
-                continue
-            style = _MOMENT_STYLES.get(moment.what, "")
-            table.add_row(texts.moment(story.at(moment)), Text(phrase(texts, moment), style=style))
-        why = Text(f" · {texts.why[story.chosen.why]} ", style="bold")
-        title = Text.assemble((story.who, "bold cyan"), f" · {story.business}", why)
-        panels.append(Panel(table, title=title, title_align="left", box=ROUNDED))
-    if panels:
-        panels[0] = Group(Text(texts.stories, style="bold"), panels[0])
-    return panels
+def told(texts: Texts, story: Story) -> RenderableType:
+    """What happened to one customer, in a panel."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for moment in shortened(told_moments(story.moments)):
+        if moment is None:
+            hidden = len(told_moments(story.moments)) - LONGEST_STORY
+            table.add_row("", Text(texts.more.format(count=hidden), style="dim"))
+            continue
+        style = _MOMENT_STYLES.get(moment.what, "")
+        table.add_row(texts.moment(story.at(moment)), Text(phrase(texts, moment), style=style))
+    why = Text(f" · {texts.why[story.chosen.why]} ", style="bold")
+    title = Text.assemble((story.who, "bold cyan"), f" · {story.business}", why)
+    panel = Panel(table, title=title, title_align="left", box=ROUNDED)
+    return Group(Text(texts.story, style="bold"), panel)
+
+
+def warehouse(texts: Texts, views: Views, story: Story) -> RenderableType:
+    """What ClickHouse's own views say of the last days."""
+    sizes = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
+    sizes.add_column(texts.sizes)
+    for day in views.days:
+        sizes.add_column(texts.short_day(day), justify="right")
+    for segment, customers in views.segments:
+        counts = [texts.number(each) for each in customers]
+        sizes.add_row(f"{segment} {texts.segment(int(segment))}", *counts)
+    earned = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
+    for column in texts.earned_columns:
+        earned.add_column(column.format(currency=story.currency), justify="right")
+    for each in views.visits:
+        money = texts.number(round(each.revenue_minor / 100))
+        earned.add_row(
+            texts.short_day(each.day), texts.number(each.visits), texts.number(each.walk_ins), money
+        )
+    title = Text(f"{texts.warehouse}: {views.folder}", style="bold")
+    business = Text(f" {texts.earned.format(business=story.business)}", style="bold")
+    return Group(title, sizes, Text(""), business, earned)
 
 
 def told_moments(moments: list[Moment]) -> list[Moment]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from schemas.segments import SEGMENTS
 
@@ -46,10 +46,14 @@ class Texts:
     no_dead: str
     dead_columns: tuple[str, ...]
     dead_reasons: Mapping[str, str]
-    stories: str
+    story: str
     why: Mapping[str, str]
     moments: Mapping[str, str]
     more: str
+    warehouse: str
+    sizes: str
+    earned: str
+    earned_columns: tuple[str, ...]
     next_title: str
     next_lines: tuple[tuple[str, str], ...]
     working: Mapping[str, str]
@@ -67,6 +71,10 @@ class Texts:
         """``12 Mar 2026``."""
         return f"{at.day} {self.months[at.month - 1]} {at.year}"
 
+    def short_day(self, at: date) -> str:
+        """``12 Mar``."""
+        return f"{at.day} {self.months[at.month - 1]}"
+
     def moment(self, at: datetime) -> str:
         """``12 Mar 15:00``."""
         return f"{at.day:>2} {self.months[at.month - 1]} {at:%H:%M}"
@@ -78,7 +86,7 @@ ENGLISH = Texts(
     months=("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
     title="Flowsell Stream",
     subtitle="Records: {records}, businesses: {tenants}, {start} – {end}",
-    generated="written in {seconds} s",
+    generated="lived in {seconds} s",
     reused="read as they were",
     folded="folded in {seconds} s",
     rate="{rate} records/s",
@@ -144,12 +152,10 @@ ENGLISH = Texts(
         "tenant": "the tenant lives in another lane",
         "size": "larger than 4 MiB",
     },
-    stories="Three customers",
+    story="One customer's story",
     why={
-        "came_back": "left and came back",
-        "withdrawn": "a reminder was taken back",
-        "drifted": "drifted away",
-        "busy": "moved between segments most",
+        "won_back": "cooled, was called, came back",
+        "busy": "the most eventful one",
     },
     moments={
         "booked": "books {service}for {visit}",
@@ -163,16 +169,23 @@ ENGLISH = Texts(
         "command": "send {trigger} by {channel}",
         "withdraw": "take {trigger} back",
         "refused": "{trigger} refused: {reason}",
+        "read": "reads {trigger}",
+        "wrote": "answers",
     },
     more="… {count} more …",
+    warehouse="In ClickHouse",
+    sizes="customers by segment, week by week (segment_daily_now)",
+    earned="visits and money of {business} (visits_daily_now)",
+    earned_columns=("day", "visits", "walk-ins", "revenue, {currency}"),
     next_title="Next",
     next_lines=(
         ("the outputs", "ls {folder}"),
+        ("ask ClickHouse", "{query}"),
         ("again from the log", "flowsell replay {log} --out {folder}/again"),
         ("other lives", "flowsell demo --seed {seed} --out {folder}-{seed}"),
         ("по-русски", "flowsell demo --locale ru --out {folder}"),
     ),
-    working={"generating": "generating", "folding": "folding", "reading": "reading"},
+    working={"generating": "living", "folding": "folding", "reading": "reading"},
 )
 
 RUSSIAN = Texts(
@@ -181,7 +194,7 @@ RUSSIAN = Texts(
     months=("янв", "фев", "мар", "апр", "мая", "июн", "июл", "авг", "сен", "окт", "ноя", "дек"),
     title="Flowsell Stream",
     subtitle="Записей: {records}, компаний: {tenants}, {start} – {end}",
-    generated="записаны за {seconds} с",
+    generated="прожиты за {seconds} с",
     reused="взяты готовыми",
     folded="обработаны за {seconds} с",
     rate="{rate} зап./с",
@@ -247,12 +260,10 @@ RUSSIAN = Texts(
         "tenant": "компания живёт на другой дорожке",
         "size": "больше 4 МиБ",
     },
-    stories="Три клиента",
+    story="История одного клиента",
     why={
-        "came_back": "ушёл и вернулся",
-        "withdrawn": "напоминание отозвано",
-        "drifted": "постепенно уходит",
-        "busy": "чаще всех менял сегмент",
+        "won_back": "остыл, позвали, вернулся",
+        "busy": "самая богатая событиями",
     },
     moments={
         "booked": "запись: {service}на {visit}",
@@ -266,11 +277,18 @@ RUSSIAN = Texts(
         "command": "отправить {trigger}, канал {channel}",
         "withdraw": "отозвать {trigger}",
         "refused": "{trigger}: отказ, {reason}",
+        "read": "прочитано: {trigger}",
+        "wrote": "отвечает",
     },
     more="… ещё {count} …",
+    warehouse="В ClickHouse",
+    sizes="клиенты по сегментам, по неделям (segment_daily_now)",
+    earned="визиты и деньги, {business} (visits_daily_now)",
+    earned_columns=("день", "визиты", "без карточки", "выручка, {currency}"),
     next_title="Дальше",
     next_lines=(
         ("что получилось", "ls {folder}"),
+        ("спросить ClickHouse", "{query}"),
         ("ещё раз из журнала", "flowsell replay {log} --out {folder}/again"),
         ("другие жизни", "flowsell demo --locale ru --seed {seed} --out {folder}-{seed}"),
         ("in English", "flowsell demo --out {folder}"),

@@ -14,7 +14,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from operators.identify import Named, customer_rows
+from operators.identify import Named
+from operators.people import aliases_text, customer_rows
 from schemas.batch import I8, NONE, ClientEvents, Objects
 from state.index import Rows
 from state.lane import LaneState
@@ -27,10 +28,19 @@ class Cause(IntEnum):
     BECAME_ATTENDED = 0
     CORRECTION = 1
     IDENTITY = 2
+    MOVED = 3  # a client came from another customer, or went to one: nothing new has happened
 
 
-TouchedRows = list[tuple[Rows, Rows, Cause]]
-"""Customers (-1: none), beside the lines of ``Named``, for one cause."""
+class TouchedRows(list[tuple[Rows, Rows, Cause]]):
+    """Customers (-1: none), beside the lines of ``Named``, for one cause.
+
+    ``met`` are clients that belong to another customer now, or tell other aliases, with their
+    lines.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met: list[tuple[Rows, Rows]] = []
 
 
 def apply_cards(
@@ -66,13 +76,33 @@ def apply_cards(
     clients.consent[rows[told]] = events.consent[at[told]]
     clients.consent_ms[rows[told]] = clocks[events.record[at[told]]]
     clients.touch(rows)
+    renamed = _store_aliases(state, rows, events.aliases[at])
     target = named.customer[lines]
     fallback = np.where(named.phone[lines] == 0, clients.visit_phone[rows], 0)
     target = np.where(fallback != 0, customer_rows(state, clients.tenant[rows], fallback), target)
-    moved, old = _link(state, rows, target)
-    changed |= moved
+    moved = _link(state, rows, target, lines, touched)
     touched.append((clients.customer[rows[changed]], lines[changed], Cause.IDENTITY))
-    touched.append((old[moved], lines[moved], Cause.IDENTITY))
+    _meet(state, rows, lines, moved | renamed, touched)
+
+
+def _store_aliases(state: LaneState, rows: Rows, told: Objects) -> Flags:
+    """Keeps the aliases that cards tell; returns which are others than before."""
+    changed = np.zeros(len(rows), np.bool_)
+    aliases = told.tolist()
+    if aliases.count(None) < len(aliases):
+        for at, each in enumerate(aliases):
+            if each and (text := aliases_text(each)) != state.clients.aliases[rows[at]]:
+                state.clients.aliases[rows[at]] = text
+                changed[at] = True
+    return changed
+
+
+def _meet(state: LaneState, rows: Rows, lines: Rows, changed: Flags, touched: TouchedRows) -> None:
+    met = np.flatnonzero(changed)
+    if len(met):
+        met = met[state.clients.aliases[rows[met]] != None]  # noqa: E711  # elementwise
+    if len(met):
+        touched.met.append((rows[met], lines[met]))
 
 
 def note_visit_phone(
@@ -99,14 +129,18 @@ def note_visit_phone(
     clients.touch(chosen)
     free = clients.card_phone[chosen] == 0
     told = told[free]
-    moved, old = _link(state, chosen[free], named.customer[lines[told]])
-    linked[told] = moved
-    touched.append((old[moved], lines[told[moved]], Cause.IDENTITY))
+    linked[told] = moved = _link(
+        state, chosen[free], named.customer[lines[told]], lines[told], touched
+    )
+    _meet(state, chosen[free], lines[told], moved, touched)
     return linked
 
 
-def _link(state: LaneState, client: Rows, target: Rows) -> tuple[Flags, Rows]:
-    """Points clients to customers (-1: nobody any more); returns which moved, and from whom."""
+def _link(state: LaneState, client: Rows, target: Rows, lines: Rows, touched: TouchedRows) -> Flags:
+    """Points clients to customers (-1: nobody any more); returns which moved.
+
+    A client that has belonged to somebody brings what has been counted, and greeted, before.
+    """
     clients, customers = state.clients, state.customers
     old = clients.customer[client]
     moved: Flags = old != target
@@ -115,11 +149,16 @@ def _link(state: LaneState, client: Rows, target: Rows) -> tuple[Flags, Rows]:
     clients.customer[client] = target
     clients.touch(client[moved])
     linked = moved & (target >= 0)
+    again = linked & clients.linked[client]
     chosen, parent = client[linked], target[linked]
+    clients.linked[chosen] = True
     clients.next_client[chosen] = customers.first_client[parent]
     customers.first_client[parent] = chosen
     customers.known[parent] = True
-    return moved, old.copy()
+    touched.append((parent, lines[linked], Cause.IDENTITY))
+    touched.append((target[again], lines[again], Cause.MOVED))
+    touched.append((old[moved], lines[moved], Cause.MOVED))
+    return moved
 
 
 def unchain(first: Rows, following: Rows, parent: int, child: int) -> None:

@@ -1,7 +1,7 @@
-"""Bring visit events into the lane's terms: places, instants, days, minor units, words.
+"""Bring visit and payment events into the lane's terms: places, instants, days, words.
 
-In:    ``VisitEvents`` of one batch, the lane's clock at each record
-Out:   ``VisitColumns``, line by line
+In:    ``VisitEvents``, ``PaymentEvents`` of one batch, the lane's clock at each record
+Out:   ``VisitColumns``, ``PaymentColumns``, line by line
 State: rows for words and places seen for the first time
 """
 
@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from operators.payments import PaymentColumns
 from operators.visits import VisitColumns
-from schemas.batch import I8, NONE, VisitEvents
+from schemas.batch import I1, I8, NONE, PaymentEvents, VisitEvents
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY
 
-_MAJOR_DIGITS = 3  # decoders give major units in thousandths
-
 
 def visit_columns(
-    state: LaneState, events: VisitEvents, scopes: Rows, clock_ms: I8
+    state: LaneState, events: VisitEvents, scopes: Rows, clock_ms: I8, imported: I1
 ) -> VisitColumns:
-    """A local time is read in the zone of its place; the day is the tenant's."""
+    """A local time is read in the zone of its place; the day is the tenant's.
+
+    ``clock_ms`` and ``imported`` are per record.
+    """
     scope = scopes[events.scope]
     tenant = state.scopes.tenant[scope]
     place = state.places_of(tenant.tolist(), events.branch.tolist())
@@ -42,16 +44,47 @@ def visit_columns(
         status=events.status,
         start_ms=start,
         local_ms=np.where(local, events.local_ms, NONE),
+        keeps_start=events.keeps_start != 0,
         duration_ms=events.duration_ms,
         day=day,
         today=state.tenant_day(tenant, clock_ms[events.record]),
-        amount=_minor(state, tenant, events),
+        amount=events.amount,
+        is_major=events.amount_is_major != 0,
+        money_unit=events.money_unit,
         foreign=foreign_currencies(state, tenant, currency),
         currency=currency,
         place=place,
         services=state.intern([text or None for text in events.services.tolist()]),
         staff=state.intern(events.staff.tolist()),
         name=events.name,
+        imported=imported[events.record] != 0,
+    )
+
+
+def payment_columns(
+    state: LaneState, events: PaymentEvents, scopes: Rows, clock_ms: I8
+) -> PaymentColumns:
+    """A local time is read in the zone of the branch that tells it; ``clock_ms`` is per record."""
+    scope = scopes[events.scope]
+    tenant = state.scopes.tenant[scope]
+    place = state.places_of(tenant.tolist(), state.scopes.branch[scope].tolist())
+    local = events.start_ms == NONE
+    told = ~local | (events.local_ms != NONE)
+    here = state.zones.to_instant(state.places.zone[place], _present(events.local_ms))
+    start = np.where(local & told, here, events.start_ms)
+    day = np.where(told, state.tenant_day(tenant, _present(start)), NO_DAY).astype(np.int32)
+    return PaymentColumns(
+        record=events.record,
+        version=events.version,
+        deleted=events.deleted != 0,
+        is_sale=events.is_sale != 0,
+        standing_in=events.client == NONE,
+        start_ms=start,
+        local_ms=np.where(local, events.local_ms, NONE),
+        day=day,
+        today=state.tenant_day(tenant, clock_ms[events.record]),
+        amount=events.amount,
+        place=place,
     )
 
 
@@ -69,12 +102,3 @@ def foreign_currencies(
 def _present(instants: I8) -> I8:
     """Any instant will do where there is none: its result is not used."""
     return np.where(instants == NONE, 0, instants)
-
-
-def _minor(state: LaneState, tenant: Rows, events: VisitEvents) -> I8:
-    """Minor units of the tenant's currency, halves away from zero."""
-    digits = np.maximum(_MAJOR_DIGITS - state.tenants.exponent[tenant].astype(np.int64), 0)
-    divisor = np.where(events.amount_is_major != 0, 10**digits, 1)
-    size = np.abs(events.amount)
-    minor: I8 = np.sign(events.amount) * ((size + divisor // 2) // divisor)
-    return minor

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from operators.gate import refusal
-from operators.owed import Owed
+from operators.owed import Owed, Sent
 from operators.profiles import NOWHERE, Standing, standing_of
 from operators.texts import instant_text, minute_text, segment_text, wall_text
 from schemas.batch import I4, SERVICES_SEPARATOR
@@ -55,14 +55,16 @@ def decide(
     whose = standing_of(state, customers, NOWHERE, NOWHERE)
     whose.today = today
     return [
-        _decide(owed, due, who)
-        for due, who in zip(dues, zip(*_persons(state, whose), strict=True), strict=True)
+        _decide(owed, due, row, who)
+        for due, row, who in zip(
+            dues, customers.tolist(), zip(*_persons(state, whose), strict=True), strict=True
+        )
     ]
 
 
-_NO_ALIASES: dict[str, str] = {}
-
-_Person = tuple[TenantSettings, str, str, str, str | None, str | None, int, Rfm]
+_Person = tuple[
+    TenantSettings, str, str, str | None, str | None, str | None, int, Rfm, str, dict[str, str]
+]
 
 
 def _persons(state: LaneState, whose: Standing) -> tuple[Iterable[Any], ...]:
@@ -83,11 +85,13 @@ def _persons(state: LaneState, whose: Standing) -> tuple[Iterable[Any], ...]:
             whose.monetary.tolist(),
             [each.currency for each in settings],
         ),
+        map(state.tenants.thresholds_on, whose.tenant.tolist(), whose.today.tolist()),
+        whose.aliases.tolist(),
     )
 
 
-def _decide(owed: Owed, due: Due, who: _Person) -> bytes | None:
-    _, tenant, customer, _, _, _, segment, _ = who
+def _decide(owed: Owed, due: Due, row: int, who: _Person) -> bytes | None:
+    _, tenant, customer, _, _, _, segment, _, _, _ = who
     identity = command_id(tenant, due.trigger.id, due.occasion)
     reason = refusal(due.trigger, segment, due.now_ms, due.expires_ms)
     decision = Decision(
@@ -104,6 +108,7 @@ def _decide(owed: Owed, due: Due, who: _Person) -> bytes | None:
     owed.decision(due.due_ms, decision)
     if reason:
         return None
+    owed.sent.append(Sent(due.position, due.now_ms, row, identity))
     return owed.command(due.position, due.due_ms, _command(due, identity, who))
 
 
@@ -128,7 +133,7 @@ def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
 
 
 def _command(due: Due, identity: str, who: _Person) -> Command:
-    settings, tenant, customer, phone, name, locale, segment, rfm = who
+    settings, tenant, customer, phone, name, locale, segment, rfm, version, aliases = who
     trigger, branch = due.trigger, due.branch
     template, params = settings.message_for(trigger, segment)
     # In the order of Command's fields: naming two dozen of them costs as much as the encoding.
@@ -137,7 +142,7 @@ def _command(due: Due, identity: str, who: _Person) -> Command:
         tenant,
         customer,
         phone,
-        _NO_ALIASES,
+        aliases,
         name,
         trigger.id,
         trigger.kind,  # type: ignore[arg-type]  # settings admit only known kinds
@@ -152,7 +157,7 @@ def _command(due: Due, identity: str, who: _Person) -> Command:
         segment_text(segment),
         rfm,
         SCHEME,
-        settings.version,
+        version,
         instant_text(due.due_ms),
         instant_text(due.expires_ms),
         instant_text(due.made_ms),

@@ -11,16 +11,15 @@ where no tenant can be told; a heartbeat of a file lands in every lane.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from operators.asides import add_receipts, checked_settings, forget_events
 from schemas.batch import (
-    ACCEPTED,
-    FAILED,
     I8,
     NONE,
     Batch,
@@ -29,12 +28,11 @@ from schemas.batch import (
     DeadLetter,
     IncomingEvents,
     PaymentEvents,
-    SettingsEvent,
     StatusEvents,
     VisitEvents,
     WebhookRows,
 )
-from schemas.keys import lane_of, text_key
+from schemas.keys import lane_of
 from schemas.record import (
     RECORD_KINDS,
     SIZE_LIMIT,
@@ -46,38 +44,25 @@ from schemas.record import (
     Receipt,
     Record,
     SettingsRecord,
+    TypedWebhook,
     Webhook,
     decode_outline,
     decode_record,
     unreadable,
     well_formed,
 )
-from schemas.settings import SettingsError, parse_settings
-from schemas.webhooks import drift
-from schemas.webhooks.findings import (
-    RECEIPT,
-    Findings,
-    all_the_same,
-    flags,
-    indexes,
-    integers,
-    nothing,
-    objects,
-)
-from schemas.webhooks.readers import (
-    BODIES,
-    PROVIDER_OF,
-    ReadableWebhook,
-    Readers,
-    Readings,
-    decode_webhook,
-)
+from schemas.webhooks import generic
+from schemas.webhooks.findings import Findings, indexes, integers
+from schemas.webhooks.history import read_history
+from schemas.webhooks.readers import BODIES, PROVIDER_OF, Readers, decode_webhook
 from schemas.webhooks.times import instants
 
 STAGE = "decode"
 
 _KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in RECORD_KINDS}
 _KINDS |= dict.fromkeys(PROVIDER_OF, _KINDS[Webhook])
+
+_NO_WEBHOOK = -1
 
 
 class Share:
@@ -91,12 +76,13 @@ class Share:
         self.indexes: list[int] = []  # in the chunk
         self.received_at: list[str] = []
         self.appended_at: list[Any] = []  # texts or None
-        self.webhooks = 0
+        self.senders: list[int] = []  # scopes of tenant and provider
         self.receipts: list[tuple[int, Receipt]] = []
         self.settings: list[tuple[int, SettingsRecord]] = []
+        self.forgets: list[tuple[int, Forget]] = []
+        self.imported: list[int] = []
         self.findings = Findings()
         self.readers = Readers(self.findings)
-        self.read = Readings(self.readers)
 
     def take(self, index: int, received_at: str, appended_at: str | None) -> int:
         """The number in the lane's batch of one more record."""
@@ -105,9 +91,10 @@ class Share:
         indexes.append(index)
         self.received_at.append(received_at)
         self.appended_at.append(appended_at)
+        self.senders.append(_NO_WEBHOOK)
         return record
 
-    def turn_away(self, record: int, told: ReadableWebhook | Webhook | Aside) -> None:
+    def turn_away(self, record: int, told: TypedWebhook | Webhook | Aside) -> None:
         """Refuses a record that belongs to another lane, or whose key is not its tenant."""
         self.findings.counts["records", _KINDS[type(told)]] += 1
         self.findings.refuse(record, "tenant", "tenant: not of this lane, or not the record's key")
@@ -120,8 +107,13 @@ class Share:
             self.receipts.append((record, told))
         elif type(told) is SettingsRecord:
             self.settings.append((record, told))
-        else:
-            self.findings.ignore(kind)
+        elif type(told) is Forget:
+            self.forgets.append((record, told))
+        elif type(told) is History:
+            self.imported.append(record)
+            reader = self.readers["generic"]
+            assert isinstance(reader, generic.Reader)
+            read_history(record, told, reader, self.findings)
 
 
 Aside = Receipt | SettingsRecord | History | Forget
@@ -182,18 +174,38 @@ class Shares(dict[int, Share]):
         return [self[lane] for lane in range(self.lanes)] if self.of_file else [self[self.first]]
 
 
-class Homes(dict[str, tuple[Share, bytes, bool]]):
+Reading = tuple[Callable[[int, Any], None], int]
+"""What reads a type of webhook, and the scope of the tenant's webhooks of that provider."""
+
+
+class Senders(dict[type, Reading]):
+    """Who sends webhooks to one tenant, by their types, at hand for the loop over all records."""
+
+    def __init__(self, tenant: str, share: Share) -> None:
+        super().__init__()
+        self.tenant = tenant
+        self.share = share
+
+    def __missing__(self, kind: type) -> Reading:
+        provider = PROVIDER_OF[kind]
+        scope = self.share.findings.scopes[self.tenant, provider, None]
+        self[kind] = reading = self.share.readers[provider].read, scope
+        return reading
+
+
+class Homes(dict[str, tuple[Share, bytes, bool, Senders]]):
     """Each tenant's share and key, and whether its records belong into this chunk at all."""
 
     def __init__(self, shares: Shares) -> None:
         super().__init__()
         self.shares = shares
 
-    def __missing__(self, tenant: str) -> tuple[Share, bytes, bool]:
+    def __missing__(self, tenant: str) -> tuple[Share, bytes, bool, Senders]:
         shares = self.shares
         lane, key = _address(tenant, shares.lanes)
         at_home = shares.of_file or lane == shares.first
-        self[tenant] = home = shares[lane if at_home else shares.first], key, at_home
+        share = shares[lane if at_home else shares.first]
+        self[tenant] = home = share, key, at_home, Senders(tenant, share)
         return home
 
 
@@ -208,13 +220,13 @@ def _look_again(homes: Homes, index: int, value: bytes) -> None:
         homes.shares.beat(index, told)
         return
     keys = homes.shares.record_keys
-    share, key, at_home = homes[told.tenant]
+    share, key, at_home, _ = homes[told.tenant]
     record = share.take(index, told.received_at, told.appended_at)
     if not at_home or (keys is not None and keys[index] != key):
         share.turn_away(record, told)
     elif isinstance(told, Webhook):
-        share.webhooks += 1
-        share.readers[told.provider].read_raw(record, told)
+        share.senders[record] = share.findings.scopes[told.tenant, told.provider, None]
+        share.readers.read_raw(record, told)
     else:
         share.set_aside(record, told)
 
@@ -231,10 +243,13 @@ def _batch(share: Share, chunk: Chunk) -> Batch:
     appended_ms = _clock(share, None if chunk.appended_ms is None else chunk.appended_ms[rows])
     for reader in share.readers.values():
         reader.finish()
-    _add_receipts(share.receipts, appended_ms, findings)
-    settings = _settings(share.settings, findings)
-    if share.webhooks:
-        findings.counts["records", "webhook"] += share.webhooks
+    add_receipts(share.receipts, appended_ms, findings)
+    settings = checked_settings(share.settings, findings)
+    webhooks = _webhooks(share)
+    if len(webhooks.record):
+        findings.counts["records", "webhook"] += len(webhooks.record)
+    imported = np.zeros(len(rows), np.int8)
+    imported[share.imported] = 1
     dead_letters = _dead_letters(share, chunk)
     return Batch(
         lane=share.lane,
@@ -246,9 +261,10 @@ def _batch(share: Share, chunk: Chunk) -> Batch:
         statuses=findings.found(StatusEvents),
         incoming=findings.found(IncomingEvents),
         payments=findings.found(PaymentEvents),
-        webhooks=nothing(WebhookRows),
-        imported=np.zeros(len(rows), np.int8),
+        webhooks=webhooks,
+        imported=imported,
         settings=settings,
+        forgets=forget_events(share.forgets, findings),
         dead_letters=dead_letters,
         counts=findings.counts,
     )
@@ -280,46 +296,13 @@ def _clock(share: Share, appended_ms: I8 | None) -> I8:
     return clock if appended_ms is None else appended_ms
 
 
-def _add_receipts(
-    receipts: Sequence[tuple[int, Receipt]], appended_ms: I8, findings: Findings
-) -> None:
-    """What senders answered, at the time at which the log has it."""
-    if not receipts:
-        return
-    count = len(receipts)
-    record = indexes([record for record, _ in receipts])
-    told = [receipt for _, receipt in receipts]
-    statuses = StatusEvents(
-        record=record,
-        scope=indexes([findings.scopes[each.tenant, RECEIPT, ""] for each in told]),
-        message=integers([text_key(each.message_id) if each.message_id else NONE for each in told]),
-        status=flags([ACCEPTED if each.status == "accepted" else FAILED for each in told]),
-        at_ms=appended_ms[record],
-        command=objects([each.command_id for each in told], count),
-        phone=all_the_same(None, count),
-        error=indexes([drift.error_code(each.error) for each in told]),
-        alias=all_the_same(None, count),
-        channel=objects([each.channel for each in told], count),
-    )
-    findings.add(RECEIPT, statuses, np.ones(count, np.bool_), "")
-
-
-def _settings(
-    told: Sequence[tuple[int, SettingsRecord]], findings: Findings
-) -> list[SettingsEvent]:
-    events = []
-    for record, each in told:
-        if findings.barred is not None and findings.barred[record]:
-            continue
-        try:
-            settings = parse_settings(each.settings, f"tenants.{each.tenant}")
-        except SettingsError as mistake:
-            findings.refuse(record, "shape", str(mistake))
-        except UNREADABLE as error:
-            findings.refuse(record, *unreadable(error, "settings"))
-        else:
-            events.append(SettingsEvent(record, each.tenant, settings))
-    return events
+def _webhooks(share: Share) -> WebhookRows:
+    """Who sent each webhook; those of another lane's tenants are that lane's to count."""
+    sender = indexes(share.senders)
+    record = np.flatnonzero(sender != _NO_WEBHOOK).astype(np.int32)
+    dead = np.zeros(len(sender), np.int8)
+    dead[list(share.findings.refusals)] = 1
+    return WebhookRows(record=record, scope=sender[record], dead=dead[record])
 
 
 def _dead_letters(share: Share, chunk: Chunk) -> list[DeadLetter]:
@@ -347,15 +330,17 @@ def decode(chunk: Chunk, lanes: int) -> list[Batch]:
         except UNREADABLE:
             _look_again(homes, index, value)
             continue
-        share, key, at_home = homes[told.tenant]
+        share, key, at_home, senders = homes[told.tenant]
         record = len(share.indexes)  # as ``take`` does, without the call
         share.indexes.append(index)
         share.received_at.append(told.received_at)
         share.appended_at.append(told.appended_at)
         if at_home and (keys is None or keys[index] == key):
-            share.webhooks += 1
-            share.read[type(told)](record, told)
+            read, sender = senders[type(told)]
+            share.senders.append(sender)
+            read(record, told)
         else:
+            share.senders.append(_NO_WEBHOOK)
             share.turn_away(record, told)
         del told  # the next one is made in the same memory, still in the processor's cache
     return [_batch(shares[lane], chunk) for lane in sorted(shares)]

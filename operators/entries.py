@@ -2,7 +2,7 @@
 
 In:    customers whose segment has just changed, from where, and when
 Out:   decisions and commands
-State: occasions, for as long as the same minute can come again
+State: occasions, for as long as the same minute can come again, or the command be carried out
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from operators.owed import Owed
 from operators.reminders import Moment
 from operators.segments import Codes
 from operators.texts import minute_text, segment_text
-from schemas.batch import I8
+from schemas.batch import I8, NONE
 from schemas.keys import mix, row_keys, text_key
 from schemas.settings import Trigger
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import DECIDED
+from state.tables import DECIDED, SENT
 from state.zones import MINUTE_MS
 
 
@@ -61,8 +61,6 @@ def _enter_one(
     rows, fresh = occasions.find_or_add(key)
     if not fresh[0]:
         return
-    occasions.state[rows] = DECIDED
-    occasions.start_ms[rows] = minute + MINUTE_MS
     identity = state.customers.id[customer].decode()
     ttl = trigger.ttl_ms if trigger.ttl_ms is not None else 0
     due = Due(
@@ -77,4 +75,9 @@ def _enter_one(
         branch=None,
     )
     who = np.array([customer], np.int32)
-    decide(state, owed, who, state.customers.scored_day[who], [due])
+    (sent,) = decide(state, owed, who, state.customers.scored_day[who], [due])
+    row = int(rows[0])
+    occasions.state[row] = DECIDED if sent is None else SENT
+    occasions.command[row] = sent
+    occasions.expires_ms[row] = due.expires_ms
+    occasions.start_ms[row] = max(minute + MINUTE_MS, NONE if sent is None else due.expires_ms)

@@ -1,10 +1,10 @@
-"""Compute recency, frequency and monetary value of customers from their visits.
+"""Compute recency, frequency and monetary value of customers from their visits and payments.
 
 In:    rows of customers, and the day and instant as of which to look
 Out:   ``Features``, one line per customer given
 State: read only
 Source: R whole local days since the last attended visit; F distinct visit days inside the window;
-        M the sum of their visits' amounts in the tenant's currency
+        M the money of those visits and of payments that name none, on their own days
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from operators.money import counts_alone, payment_money, visit_money
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from state.index import Rows
 from state.lane import LaneState
@@ -31,7 +32,7 @@ class History:
 class Features:
     """n lines; ``last_day`` NO_DAY and ``last_visit_ms`` NONE for who never came.
 
-    ``leaves_day`` is the first day on which a visit inside the window has left it.
+    ``leaves_day`` is the first day on which a visit or payment inside the window has left it.
     """
 
     last_day: I4
@@ -87,9 +88,11 @@ def compute_features(
     inside = today[owner] - day.astype(np.int64) < window[owner]
     owner, visit, day = owner[inside], visit[inside], day[inside]
     monetary = np.zeros(count, np.int64)
-    np.add.at(monetary, owner, np.where(visits.foreign[visit], 0, visits.amount[visit]))
+    np.add.at(monetary, owner, visit_money(state, visit))
     leaves = np.full(count, np.iinfo(np.int64).max)
     np.minimum.at(leaves, owner, day + window[owner])
+    if len(state.payments):
+        _add_payments(state, customers, today, window, monetary, leaves)
     booked = visits.status[history.visit] <= CONFIRMED
     booked &= visits.start_ms[history.visit] > now_ms[history.owner]
     next_ms = np.full(count, np.iinfo(np.int64).max)
@@ -102,6 +105,20 @@ def compute_features(
         leaves_day=leaves,
         next_booking_ms=np.where(next_ms == np.iinfo(np.int64).max, NONE, next_ms),
     )
+
+
+def _add_payments(
+    state: LaneState, customers: Rows, today: I4, window: I8, monetary: I8, leaves: I8
+) -> None:
+    clients, payments = state.clients, state.payments
+    owners = np.arange(len(customers), dtype=np.int32)
+    owner, client = walk(state.customers.first_client[customers], clients.next_client, owners)
+    owner, payment = walk(clients.first_payment[client], payments.next_payment, owner)
+    day = payments.day[payment].astype(np.int64)
+    counts = counts_alone(state, payment) & (today[owner] - day < window[owner])
+    owner, payment, day = owner[counts], payment[counts], day[counts]
+    np.add.at(monetary, owner, payment_money(state, payment))
+    np.minimum.at(leaves, owner, day + window[owner])
 
 
 def _distinct_days(owner: Rows, day: I4, count: int) -> I4:

@@ -11,31 +11,39 @@ record's clock, else that record. Only a settings record cuts a batch.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from operators import reminders
-from operators.columns import visit_columns
+from operators.aliases import bury
+from operators.columns import payment_columns, visit_columns
+from operators.contributions import Tally
+from operators.days import owe_standing_days, tell_days
 from operators.features import compute_features, history_of
+from operators.forget import forget
 from operators.identify import Named, identify, scope_rows
+from operators.messages import Newcomers, apply_statuses, keep_commands
 from operators.midnight import begin_days
+from operators.minutes import owe_standing_minutes, tell_minutes
+from operators.payments import PaymentColumns
 from operators.owed import DIGEST_MASK, Owed, digest_of
 from operators.profiles import standing_of
 from operators.prune import prune
 from operators.reminders import Moment
+from operators.restate import Passage
 from operators.score import score
 from operators.segments import segment_codes
 from operators.settle import apply_settings
 from operators.visits import VisitColumns, apply_round
-from schemas.batch import I8, Batch, ClientEvents, ForgetEvent, Outputs, SettingsEvent
+from schemas.batch import I1, I8, Batch, ClientEvents, ForgetEvent, Outputs, SettingsEvent
 from schemas.part import part_of
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import NEVER
+from state.tables import NEVER, NO_DAY
 from state.zones import DAY_MS
 
-_CAUSES = np.array(["visit", "correction", "merge"], np.object_)  # by ``clients.Cause``
+_CAUSES = np.array(["visit", "correction", "merge", "merge"], np.object_)  # by ``clients.Cause``
 _CLEAN_EVERY_MS = 7 * DAY_MS
 
 
@@ -48,7 +56,11 @@ class _Work:
     named: Named
     visits: VisitColumns
     cards: ClientEvents
+    payments: PaymentColumns
     counts: Counter[tuple[str, ...]]
+    tally: Tally
+    imported: I1
+    newcomers: Newcomers = field(default_factory=list)
 
 
 def fold(state: LaneState, batch: Batch) -> Outputs:
@@ -60,6 +72,7 @@ def fold(state: LaneState, batch: Batch) -> Outputs:
         _await_midnights(state, int(clock[0]))
         _clean(state)
         _fold_records(state, owed, batch, scopes, clock)
+        keep_commands(state, owed)
         state.clock_ms = int(clock[-1])
         state.position = int(batch.positions[-1]) + 1
     for name in [name for name, times in batch.counts.items() if not times]:
@@ -78,7 +91,7 @@ def fold(state: LaneState, batch: Batch) -> Outputs:
 
 
 def close(state: LaneState) -> Outputs:
-    """Every known customer's profile as of the lane's clock; the state stays as it is."""
+    """Profiles and aggregates as of the lane's clock; the state stays as it is."""
     owed = Owed()
     rows = np.flatnonzero(state.customers.known).astype(np.int32)
     tenants = state.customers.tenant[rows]
@@ -97,6 +110,8 @@ def close(state: LaneState) -> Outputs:
         as_of_ms=now,
     )
     owed.profiles(standing)
+    owe_standing_days(state, owed)
+    owe_standing_minutes(state, owed)
     return Outputs(
         lane=state.lane,
         next_position=state.position,
@@ -142,8 +157,10 @@ def _fold_records(state: LaneState, owed: Owed, batch: Batch, scopes: Rows, cloc
             event = rare.pop(0)
             now_ms, position = int(clock[event.record]), int(batch.positions[event.record])
             if isinstance(event, SettingsEvent):
-                apply_settings(state, owed, event, now_ms, position)
+                apply_settings(state, owed, event, now_ms, position, batch.counts)
                 _await_midnights(state, now_ms)
+            else:
+                forget(state, owed, event, now_ms, position, batch.counts)
         start = end
 
 
@@ -167,16 +184,24 @@ def _fold_part(
     if start == end:
         return
     part = part_of(batch, start, end)
-    visits = visit_columns(state, part.visits, scopes, clock)
+    visits = visit_columns(state, part.visits, scopes, clock, batch.imported)
     work = _Work(
         clock_ms=clock,
         positions=batch.positions,
-        named=identify(state, part, scopes),
+        named=identify(state, part, scopes, visits),
         visits=visits,
         cards=part.clients,
+        payments=payment_columns(state, part.payments, scopes, clock),
         counts=batch.counts,
+        tally=Tally(),
+        imported=batch.imported,
     )
     _rounds(state, owed, work, start, end)
+    told_again = apply_statuses(state, owed, part, scopes, clock, work.newcomers)
+    work.tally.duplicates(told_again)
+    passage = Passage(clock[start:end], batch.positions[start:end], int(clock[end - 1]))
+    tell_days(state, owed, work.tally, passage, start, batch.counts)
+    tell_minutes(state, owed, work.tally, part, scopes, passage, start)
 
 
 def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> None:
@@ -189,7 +214,7 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
     first[1:] = unit[1:] != unit[:-1]
     heads = np.flatnonzero(first)
     ends = np.append(heads[1:], len(order))
-    customers = _claim(state, named, order, np.repeat(np.arange(len(heads)), ends - heads))
+    customers = _claim(state, named, unit[heads])
     agenda = state.due.until(last_clock)
     while True:
         limit = np.full(len(heads) + 1, last_clock)  # the last one: customers of no unit
@@ -205,14 +230,28 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
             break
         lines = order[heads[waiting]]
         touched = apply_round(
-            state, named, lines, work.visits, work.cards, work.clock_ms, work.counts
+            state,
+            named,
+            lines,
+            work.visits,
+            work.cards,
+            work.payments,
+            work.clock_ms,
+            work.counts,
+            work.tally,
         )
         heads[waiting] += 1
         back = _moment(work, touched.reassigned_line)
         reminders.hand_back(state, owed, touched.reassigned, back)
         moment = _moment(work, touched.line)
+        new = table.scored_day[touched.customer] == NO_DAY
+        work.newcomers.append((touched.customer[new], named.record[touched.line[new]]))
         causes = _CAUSES[touched.cause]
-        score(state, owed, touched.customer, causes, moment.now_ms, moment, touched.anew)
+        causes[work.imported[named.record[touched.line]] != 0] = "history"
+        score(
+            state, owed, touched.customer, causes, moment.now_ms, moment, touched.anew, touched.moved
+        )
+        bury(state, owed, touched.merged.customer, _moment(work, touched.merged.line))
         due = touched.customer[table.due[touched.customer] <= last_clock]
         agenda = np.union1d(agenda, due)
     table.slot[customers] = -1
@@ -228,21 +267,11 @@ def _by_unit(named: Named) -> Rows:
     return order[named.unit[order] >= 0]
 
 
-def _claim(state: LaneState, named: Named, order: Rows, unit: Rows) -> Rows:
+def _claim(state: LaneState, named: Named, units: Rows) -> Rows:
     """Writes each customer's unit into its slot; returns the customers, to clear them again."""
-    clients = state.clients
-    line = order
-    owners = [named.customer[line], named.fallback[line]]
-    client = named.client[line]
-    owners.append(np.where(client >= 0, clients.customer[client], -1))
-    visit = named.visit[line]
-    old = np.where(visit >= 0, state.visits.client[visit], -1)
-    owners.append(np.where(old >= 0, clients.customer[old], -1))
-    customer = np.concatenate(owners)
-    units = np.concatenate([unit] * len(owners))
-    there = customer >= 0
-    state.customers.slot[customer[there]] = units[there]
-    return customer[there]
+    slots = np.searchsorted(units, named.met_unit)
+    state.customers.slot[named.met] = slots
+    return named.met
 
 
 def _fire(state: LaneState, owed: Owed, ready: Rows, clock_ms: I8, positions: I8) -> None:
@@ -269,5 +298,6 @@ def _fire(state: LaneState, owed: Owed, ready: Rows, clock_ms: I8, positions: I8
         rows = ready[flushes]
         owed.profiles(standing_of(state, rows, moment.position[flushes], due[flushes]))
         table.flush_due[rows] = NEVER
+        table.score_changed[rows] = False
     table.touch(ready)
     state.due.refresh(ready)

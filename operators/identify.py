@@ -1,40 +1,64 @@
-"""Find out whom each event is about: visits, clients and phones become rows of the lane.
+"""Find out whom each event is about: visits, clients, phones and aliases become rows of the lane.
 
-In:    ``VisitEvents``, ``ClientEvents``, ``IncomingEvents`` of one lane's batch
+In:    ``VisitEvents``, ``ClientEvents``, ``IncomingEvents``, ``StatusEvents``, ``PaymentEvents``
 Out:   ``Named``: one line per event with its rows and its unit, in log order
 State: rows for keys that were not known; nothing else changes here
+
+A status takes a line only where it tells whose alias it is, and that is not known yet.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import phonenumbers
 from numpy.typing import NDArray
 
-from schemas.batch import I1, I4, I8, NONE, Batch, Objects
-from schemas.keys import customer_id, row_keys, text_key
+from operators.crowds import certain_walk_ins
+from operators.money_units import find_units, join_money, payment_rows
+from operators.people import (
+    Alias,
+    alias_rows,
+    aliases_of,
+    customer_rows,
+    find_aliases,
+    phoneless_rows,
+)
+from operators.phones import phone_column
+from operators.units import Graph
+from schemas.batch import (
+    I1,
+    I4,
+    I8,
+    NONE,
+    Batch,
+    ClientEvents,
+    IncomingEvents,
+    PaymentEvents,
+    StatusEvents,
+    VisitEvents,
+)
+from schemas.keys import row_keys, text_key
+from schemas.webhooks.findings import select
 from state.index import Rows
 from state.lane import LaneState
 
+if TYPE_CHECKING:
+    from operators.visits import VisitColumns
+
 U8 = NDArray[np.uint64]
 
-VISIT, CLIENT, INCOMING = range(3)
+VISIT, CLIENT, INCOMING, STATUS, PAYMENT = range(5)
 """Kinds of events that can change a customer."""
 
 _VISIT_SALT = np.uint64(0x76697369742D6964)
 _CLIENT_SALT = np.uint64(0x636C69656E742D69)
-_PHONE_SALT = np.uint64(0x70686F6E652D6964)
-_PLUS_SEVEN = frozenset({"RU", "KZ"})
-_INTERNATIONAL = frozenset({"whatsapp"})  # writes digits without a plus
-_CACHE_LIMIT = 1_000_000
-_LONGEST_WRITING = 64
-_UNSEEN = -1
 
-_phones: dict[str, int] = {}
-_local_phones: dict[tuple[str | None, str], int] = {}
+
+Counts = Counter[tuple[str, ...]]
+_Events = VisitEvents | ClientEvents | IncomingEvents | StatusEvents | PaymentEvents
 
 
 @dataclass(slots=True)
@@ -42,8 +66,11 @@ class Named:
     """Events of a batch that touch customers, n lines in log order.
 
     ``source`` is the row in the columns of its kind; rows are -1 where there is none; ``phone`` is
-    E.164 as an integer, 0 where there is none; ``fallback`` is the customer whom a card without a
-    phone belongs to by its visits; ``unit`` joins what must be folded in order.
+    E.164 as an integer, 0 where there is none; ``alias`` is told by messages, at ``at_ms``.
+    ``fallback`` is the customer whom a card without a phone belongs to by its visits, or who
+    writes under an alias that points to nobody yet. ``money`` is the money unit that a visit or a
+    payment names, ``sale`` the sale that it pays. ``unit`` joins what must be folded in order;
+    ``met`` are the customers of all units, beside ``met_unit``, some of them several times.
     """
 
     record: I4
@@ -55,68 +82,14 @@ class Named:
     phone: I8
     customer: Rows
     fallback: Rows
+    alias: Rows
+    at_ms: I8
+    payment: Rows
+    money: Rows
+    sale: Rows
     unit: I4
-
-
-def canonical_phone(text: str, country: str | None, international: bool = False) -> int:
-    """E.164 as an integer, 0 for what cannot be a phone number.
-
-    A leading 8 with 11 digits is +7 in Russia and Kazakhstan; everything that is not already
-    +7 and ten digits is judged by ``phonenumbers`` (possible, not necessarily assigned).
-    """
-    if len(text) == 12 and text.startswith("+7") and text[1:].isdecimal() and text.isascii():
-        return int(text)
-    if len(text) > _LONGEST_WRITING or any(letter.isalpha() for letter in text):
-        return 0
-    digits = "".join(letter for letter in text if letter in "0123456789")
-    if text.lstrip(" (").startswith("+") or international:
-        return _possible(f"+{digits}", None)
-    if country in _PLUS_SEVEN and len(digits) == 11 and digits[0] in "78":
-        return int("7" + digits[1:])
-    # A tourist's number is often written in full, without its plus.
-    local = _possible(digits, country) if country else 0
-    return local or (_possible(f"+{digits}", None) if len(digits) > 10 else 0)
-
-
-def _possible(text: str, country: str | None) -> int:
-    try:
-        number = phonenumbers.parse(text, country)
-    except phonenumbers.NumberParseException:
-        return 0
-    if not phonenumbers.is_possible_number(number):
-        return 0
-    return int(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-
-
-def phone_column(
-    phones: Objects, tenants: I4, scopes: I4, state: LaneState, counts: Counter[tuple[str, ...]]
-) -> I8:
-    """Canonical phones of a column as providers write them; cached, as people come again."""
-    texts = phones.tolist()
-    found = np.array([_phones.get(text, _UNSEEN) if text else NONE for text in texts], np.int64)
-    for at in np.flatnonzero(found == _UNSEEN).tolist():
-        provider = state.scopes.provider[scopes[at]]
-        country = state.tenants.settings[tenants[at]].country
-        found[at] = _local_phone(texts[at], country, provider)
-    counts["ignored", "phone"] += int((found == 0).sum())
-    found[found == NONE] = 0
-    return found
-
-
-def _local_phone(text: str, country: str | None, provider: str) -> int:
-    international = provider in _INTERNATIONAL
-    cached = (("+" if international else country), text)
-    phone = _local_phones.get(cached)
-    if phone is None:
-        phone = canonical_phone(text, country, international)
-        if len(_phones) + len(_local_phones) > _CACHE_LIMIT:
-            _phones.clear()
-            _local_phones.clear()
-        if text.startswith("+"):
-            _phones[text] = phone
-        else:
-            _local_phones[cached] = phone
-    return phone
+    met: Rows
+    met_unit: I4
 
 
 def scope_rows(state: LaneState, batch: Batch) -> Rows:
@@ -133,132 +106,274 @@ def scope_rows(state: LaneState, batch: Batch) -> Rows:
     return rows
 
 
-def identify(state: LaneState, batch: Batch, scopes: Rows) -> Named:
-    """Rows and units of every event of the batch that can change a customer."""
-    visits, clients, incoming = batch.visits, batch.clients, batch.incoming
+def identify(state: LaneState, batch: Batch, scopes: Rows, visits: VisitColumns) -> Named:
+    """Rows and units of every event of the batch that can change a customer.
+
+    ``visits`` are the batch's visits in the lane's terms.
+    """
     counts = batch.counts
-    scope = np.concatenate([scopes[e.scope] for e in (visits, clients, incoming)])
-    tenant = state.scopes.tenant[scope]
-    raw = np.concatenate([visits.phone, clients.phone, incoming.phone])
-    phone = phone_column(raw, tenant, scope, state, counts)
-    sizes = (len(visits.record), len(clients.record), len(incoming.record))
-    kind = np.repeat(np.array([VISIT, CLIENT, INCOMING], np.int8), sizes)
-    visit = np.full(len(kind), -1, np.int32)
-    space = state.scopes.key[scope]
-    if sizes[0]:
-        ids = row_keys(space[: sizes[0]] ^ _VISIT_SALT, visits.id.view(np.uint64))
-        visit[: sizes[0]], _ = state.visits.find_or_add(ids)
-    client = _client_rows(state, tenant, space, phone, visits.client, clients.id, sizes)
-    customer = customer_rows(state, tenant, phone)
-    record = np.concatenate([visits.record, clients.record, incoming.record])
-    order = np.argsort(record, kind="stable")
-    source = np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])
-    named = Named(
-        record=record[order],
-        kind=kind[order],
-        source=source[order],
-        tenant=tenant[order],
-        visit=visit[order],
-        client=client[order],
-        phone=phone[order],
-        customer=customer[order],
-        fallback=_fallbacks(state, kind, tenant, client, phone)[order],
-        unit=np.zeros(len(order), np.int32),
+    payers = _payers(state, batch.payments, scopes, counts)  # before visits: these look for units
+    named = _joined(
+        [
+            _visits(state, batch.visits, scopes, counts),
+            _cards(state, batch.clients, scopes, counts),
+            _writers(state, batch.incoming, scopes, counts),
+            payers,
+        ]
     )
-    named.unit = _units(state, named)
+    card_line, card_alias = _card_aliases(state, named, batch.clients)
+    busy = np.concatenate([card_alias, named.alias[named.alias >= 0]])
+    teachers = _teachers(state, batch.statuses, scopes, busy, counts)
+    if teachers is not None:
+        named = _joined([named, teachers])
+    named.customer = customer_rows(state, named.tenant, named.phone)
+    named.fallback = _fallbacks(state, named)
+    place = _sort(named)
+    walk_ins = certain_walk_ins(state, named, visits)
+    named.client[walk_ins] = named.customer[walk_ins] = -1
+    _unite(state, named, place[card_line], card_alias)
+    counts["ignored", "nobody"] += int(((named.kind == INCOMING) & (named.unit < 0)).sum())
     return named
 
 
-def customer_rows(state: LaneState, tenants: I4, phones: I8) -> Rows:
-    """Rows of the customers behind these phones, -1 where the phone is 0."""
-    rows = np.full(len(phones), -1, np.int32)
-    present = np.flatnonzero(phones)
-    if not len(present):
-        return rows
-    customers = state.customers
-    tenant, phone = tenants[present], phones[present]
-    keys = row_keys(state.tenants.key[tenant] ^ _PHONE_SALT, phone.view(np.uint64))
-    rows[present], fresh = customers.find_or_add(keys)
-    for at in np.flatnonzero(fresh).tolist():
-        row = rows[present[at]]
-        if customers.phone[row]:
-            continue
-        customers.tenant[row] = tenant[at]
-        customers.phone[row] = phone[at]
-        name = state.tenants.name[tenant[at]]
-        customers.id[row] = customer_id(state.id_key, name, int(phone[at]))
-    return rows
+def _lines(
+    state: LaneState, kind: int, events: _Events, scopes: Rows, counts: Counts
+) -> tuple[Named, U8]:
+    """Events as lines that name their phone and nothing else yet; and their scopes' keys."""
+    count = len(events.record)
+    scope = scopes[events.scope]
+    tenant = state.scopes.tenant[scope]
+    nobody = np.full(count, -1, np.int32)
+    named = Named(
+        record=events.record,
+        kind=np.full(count, kind, np.int8),
+        source=np.arange(count, dtype=np.int32),
+        tenant=tenant,
+        visit=nobody,
+        client=nobody,
+        phone=phone_column(events.phone, tenant, scope, state, counts),
+        customer=nobody,
+        fallback=nobody,
+        alias=nobody,
+        at_ms=np.full(count, NONE),
+        payment=nobody,
+        money=nobody,
+        sale=nobody,
+        unit=nobody,
+        met=nobody[:0],
+        met_unit=nobody[:0],
+    )
+    return named, state.scopes.key[scope]
 
 
-def _client_rows(
-    state: LaneState,
-    tenant: I4,
-    space: U8,
-    phone: I8,
-    visit_clients: I8,
-    card_ids: I8,
-    sizes: tuple[int, int, int],
-) -> Rows:
+def _visits(state: LaneState, events: VisitEvents, scopes: Rows, counts: Counts) -> Named:
+    named, space = _lines(state, VISIT, events, scopes, counts)
+    ids = row_keys(space ^ _VISIT_SALT, events.id.view(np.uint64))
+    named.visit, _ = state.visits.find_or_add(ids)
+    named.client = _client_rows(state, named, space, events.client)
+    named.money = find_units(state, space, events.money_unit)
+    return named
+
+
+def _payers(state: LaneState, events: PaymentEvents, scopes: Rows, counts: Counts) -> Named:
+    """What is paid for a visit is the visit's money: only other payments have a payer."""
+    named, space = _lines(state, PAYMENT, events, scopes, counts)
+    if not len(named.record):
+        return named
+    alone = (events.money_unit == NONE) | (events.is_sale != 0)
+    named.phone = np.where(alone, named.phone, 0)
+    named.client = _client_rows(state, named, space, np.where(alone, events.client, NONE))
+    named.payment, named.money, named.sale = payment_rows(state, events, scopes[events.scope])
+    return named
+
+
+def _cards(state: LaneState, events: ClientEvents, scopes: Rows, counts: Counts) -> Named:
+    named, space = _lines(state, CLIENT, events, scopes, counts)
+    named.client = _client_rows(state, named, space, events.id)
+    return named
+
+
+def _writers(state: LaneState, events: IncomingEvents, scopes: Rows, counts: Counts) -> Named:
+    named, _ = _lines(state, INCOMING, events, scopes, counts)
+    named.at_ms = events.at_ms
+    told = events.alias.tolist()
+    if told.count(None) < len(told):
+        at = np.flatnonzero(events.alias != None)  # noqa: E711  # elementwise
+        named.alias = named.alias.copy()
+        named.alias[at] = alias_rows(state, named.tenant[at], events.alias[at].tolist())
+    return named
+
+
+def _teachers(
+    state: LaneState, events: StatusEvents, scopes: Rows, busy: Rows, counts: Counts
+) -> Named | None:
+    """Statuses that may tell whose alias it is; as a rule none, as the pairing is known.
+
+    Where anything else in the batch may move the alias (``busy``), each of its statuses counts.
+    """
+    told = events.alias.tolist()
+    if told.count(None) == len(told):
+        return None
+    at = np.flatnonzero((events.alias != None) & (events.phone != None))  # noqa: E711  # elementwise
+    if not len(at):
+        return None
+    taken = select(events, at)
+    named, _ = _lines(state, STATUS, taken, scopes, counts)
+    named.source, named.at_ms = at.astype(np.int32), taken.at_ms
+    aliases = taken.alias.tolist()
+    rows = find_aliases(state, named.tenant, aliases)
+    known = _paired(state, rows, named.phone)
+    moving = np.zeros(state.aliases.rows + 1, np.bool_)
+    moving[busy] = True
+    moving[rows[~known & (named.phone != 0)]] = True
+    needed = np.flatnonzero((named.phone != 0) & (~known | moving[rows]))
+    if not len(needed):
+        return None
+    named = _taken(named, needed)
+    named.alias = alias_rows(state, named.tenant, [aliases[line] for line in needed.tolist()])
+    return named
+
+
+def _paired(state: LaneState, aliases: Rows, phone: I8) -> NDArray[np.bool_]:
+    """Whether these aliases (-1: not known) point to the customers of these phones."""
+    owner = np.where(aliases >= 0, state.aliases.customer[aliases], -1)
+    paired: NDArray[np.bool_] = (owner >= 0) & (state.customers.phone[owner] == phone)
+    return paired
+
+
+def _client_rows(state: LaneState, named: Named, space: U8, ids: I8) -> Rows:
     """Cards by their id; where a visit names only a phone, the phone's stand-in card."""
-    named = np.concatenate([visit_clients, card_ids, np.full(sizes[2], NONE)])
-    card = named != NONE
+    card = ids != NONE
     keys = np.where(
         card,
-        row_keys(space ^ _CLIENT_SALT, named.view(np.uint64)),
-        row_keys(state.tenants.key[tenant] ^ _CLIENT_SALT, phone.view(np.uint64)),
+        row_keys(space ^ _CLIENT_SALT, ids.view(np.uint64)),
+        row_keys(state.tenants.key[named.tenant] ^ _CLIENT_SALT, named.phone.view(np.uint64)),
     )
-    wanted = np.flatnonzero((card | (phone != 0)) & (np.arange(len(card)) < sizes[0] + sizes[1]))
-    rows = np.full(len(named), -1, np.int32)
+    wanted = np.flatnonzero(card | (named.phone != 0))
+    rows = np.full(len(ids), -1, np.int32)
     if len(wanted):
         rows[wanted], fresh = state.clients.find_or_add(keys[wanted])
-        state.clients.tenant[rows[wanted][fresh]] = tenant[wanted][fresh]
+        state.clients.tenant[rows[wanted][fresh]] = named.tenant[wanted][fresh]
     return rows
 
 
-def _fallbacks(state: LaneState, kind: I1, tenant: I4, client: Rows, phone: I8) -> Rows:
-    bare = (kind == CLIENT) & (phone == 0)
-    told = np.where(bare, state.clients.visit_phone[client], 0)
-    return customer_rows(state, tenant, told)
+def _card_aliases(state: LaneState, named: Named, events: ClientEvents) -> tuple[Rows, Rows]:
+    """Aliases that cards tell now, or have told before: lines, and rows of aliases."""
+    lines: list[int] = []
+    found: list[Alias] = []
+    told = events.aliases.tolist()
+    if told.count(None) < len(told):
+        cards = np.flatnonzero(named.kind == CLIENT).tolist()
+        for line, aliases in zip(cards, told, strict=True):
+            lines += [line] * len(aliases or ())
+            found += aliases or ()
+    clients = np.flatnonzero(named.client >= 0)
+    at, before = aliases_of(state.clients.aliases[named.client[clients]])
+    lines += clients[at].tolist()
+    found += before
+    told_by = np.array(lines, np.int32)
+    return told_by, alias_rows(state, named.tenant[told_by], found)
 
 
-def _units(state: LaneState, named: Named) -> I4:
-    """Connected components of the batch over visits, clients and customers.
+def _fallbacks(state: LaneState, named: Named) -> Rows:
+    bare = (named.kind == CLIENT) & (named.phone == 0)
+    told = np.where(bare, state.clients.visit_phone[named.client], 0)
+    rows = customer_rows(state, named.tenant, told)
+    strangers = np.flatnonzero((named.alias >= 0) & (named.phone == 0))
+    if len(strangers):
+        strangers = strangers[state.aliases.customer[named.alias[strangers]] < 0]
+        rows[strangers] = phoneless_rows(state, named.alias[strangers])
+    return rows
 
-    Two events are in one unit if anything that they read or write is shared, through what they
-    name or through what the lane already knows; only inside a unit does order matter.
+
+def _unite(state: LaneState, named: Named, card_line: Rows, card_alias: Rows) -> None:
+    """Two events are in one unit if anything that they read or write is shared.
+
+    Through what they name, or through what the lane already knows; only inside a unit does order
+    matter.
     """
-    clients, customers = state.clients, state.customers
-    first_client = state.visits.rows
-    first_customer = first_client + clients.rows
-    label = np.arange(first_customer + customers.rows, dtype=np.int32)
-    known_client = np.where(named.visit >= 0, state.visits.client[named.visit], -1)
-    edges_from: list[Rows] = []
-    edges_to: list[Rows] = []
+    graph = Graph(
+        {
+            "visits": state.visits,
+            "clients": state.clients,
+            "customers": state.customers,
+            "aliases": state.aliases,
+            "payments": state.payments,
+            "units": state.units,
+        }
+    )
+    _join_visits(state, named, graph)
+    _join_clients(state, named, graph)
+    if len(state.aliases):
+        _join_aliases(state, named, graph, card_line, card_alias)
+    if len(state.payments):
+        paying = graph.nodes("payments", named.payment)
+        graph.join(paying, graph.nodes("clients", named.client))
+        join_money(state, graph, named.visit, named.payment, named.money, named.sale)
+    event = graph.nodes("visits", named.visit)
+    for table, rows in (
+        ("payments", named.payment),
+        ("clients", named.client),
+        ("customers", named.customer),
+        ("aliases", named.alias),
+    ):
+        event = np.where(event >= 0, event, graph.nodes(table, rows))
+    named.unit, named.met, named.met_unit = graph.components(event, "customers")
 
-    def join(left: Rows, right: Rows) -> None:
-        both = (left >= 0) & (right >= 0)
-        edges_from.append(left[both])
-        edges_to.append(right[both])
 
-    def shifted(rows: Rows, first: int) -> Rows:
-        return np.where(rows >= 0, rows + np.int32(first), -1).astype(np.int32)
+def _join_visits(state: LaneState, named: Named, graph: Graph) -> None:
+    """A visit with its client, with the one it had before, and with that one's customer."""
+    visit = graph.nodes("visits", named.visit)
+    before = np.where(named.visit >= 0, state.visits.client[named.visit], -1)
+    graph.join(visit, graph.nodes("clients", named.client))
+    graph.join(visit, graph.nodes("clients", before))
+    _join_owner(state, before, graph)
 
-    client = shifted(named.client, first_client)
-    old_client = shifted(known_client, first_client)
-    customer = shifted(named.customer, first_customer)
-    join(named.visit, client)
-    join(named.visit, old_client)
-    join(client, customer)
-    for rows, nodes in ((named.client, client), (known_client, old_client)):
-        linked = np.where(rows >= 0, clients.customer[rows], -1).astype(np.int32)
-        join(nodes, shifted(linked, first_customer))
-    join(client, shifted(named.fallback, first_customer))
-    source, target = np.concatenate(edges_from), np.concatenate(edges_to)
-    while True:
-        least = np.minimum(label[source], label[target])
-        if (label[source] == least).all() and (label[target] == least).all():
-            break
-        np.minimum.at(label, source, least)
-        np.minimum.at(label, target, least)
-    event = np.where(named.visit >= 0, named.visit, np.where(client >= 0, client, customer))
-    return np.where(event >= 0, label[event], -1).astype(np.int32)
+
+def _join_clients(state: LaneState, named: Named, graph: Graph) -> None:
+    """A client with its customer, and with the one who is named or may be found."""
+    client = graph.nodes("clients", named.client)
+    graph.join(client, graph.nodes("customers", named.customer))
+    graph.join(client, graph.nodes("customers", named.fallback))
+    _join_owner(state, named.client, graph)
+
+
+def _join_owner(state: LaneState, clients: Rows, graph: Graph) -> None:
+    owner = np.where(clients >= 0, state.clients.customer[clients], -1)
+    graph.join(graph.nodes("clients", clients), graph.nodes("customers", owner))
+
+
+def _join_aliases(
+    state: LaneState, named: Named, graph: Graph, card_line: Rows, card_alias: Rows
+) -> None:
+    """An alias with whom it points to, with whoever is named beside it, and with its cards."""
+    alias = graph.nodes("aliases", named.alias)
+    graph.join(alias, graph.nodes("customers", named.customer))
+    graph.join(alias, graph.nodes("customers", named.fallback))
+    graph.join(graph.nodes("aliases", card_alias), graph.nodes("clients", named.client[card_line]))
+    told = np.concatenate([named.alias[named.alias >= 0], card_alias])
+    owner = state.aliases.customer[told]
+    graph.join(graph.nodes("aliases", told), graph.nodes("customers", owner))
+
+
+_WHOLE = frozenset({"met", "met_unit"})  # columns of Named that have no line of their own
+_COLUMNS = [field.name for field in fields(Named) if field.name not in _WHOLE]
+
+
+def _joined(parts: list[Named]) -> Named:
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+    return replace(parts[0], **columns)
+
+
+def _taken(named: Named, lines: NDArray[np.intp]) -> Named:
+    return replace(named, **{name: getattr(named, name)[lines] for name in _COLUMNS})
+
+
+def _sort(named: Named) -> Rows:
+    """Puts the lines into log order; returns where each has gone."""
+    order = np.argsort(named.record, kind="stable")
+    for name in _COLUMNS:
+        setattr(named, name, getattr(named, name)[order])
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    return place

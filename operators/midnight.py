@@ -16,9 +16,9 @@ from state.lane import LaneState
 
 
 def begin_days(state: LaneState, owed: Owed, midnight_ms: int, position: int) -> None:
-    """A new day of every tenant whose midnight this is; ``position`` is of the record that tells."""
+    """A new day of every tenant whose midnight this is; ``position``: of the record that tells."""
     tenants = state.tenants.whose_midnight(midnight_ms)
     day = state.tenant_day(tenants, np.full(len(tenants), midnight_ms))
-    end_days(state, owed, tenants, day, midnight_ms, position)
+    end_days(state, owed, tenants, day - np.int32(1), midnight_ms, position)
     set_boundaries(state, tenants, day, midnight_ms)
     state.tenants.await_midnight(tenants, midnight_ms)

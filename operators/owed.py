@@ -12,25 +12,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import repeat
+from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 import xxhash
 
+from operators.customer_segments import blank_score, changed_scores
 from operators.profiles import Standing, encoded_profiles, joined, standing_order
-from schemas.batch import STREAMS, Message
-from schemas.outputs import Command, Decision
+from schemas.batch import I8, STREAMS, Message
+from schemas.outputs import Command, Decision, Tombstone
 from state.lane import LaneState
 
 _ENCODER = msgspec.json.Encoder()
 DIGEST_MASK = (1 << 64) - 1
+_LAST = "~"
+"""A rule that sorts behind what else is told of the same key at once."""
 
 _Line = tuple[int, int, bytes, str, int, bytes]
 
 
+class Sent(NamedTuple):
+    """A command that has just been sent: by which record, when on its clock, to which customer."""
+
+    position: int
+    now_ms: int
+    customer: int
+    command_id: str
+
+
 class Owed:
-    """What one batch owes."""
+    """What one batch owes; ``sent`` are commands whose messages are not awaited yet."""
 
     def __init__(self) -> None:
+        self.sent: list[Sent] = []
         self._lines: dict[str, list[_Line]] = {stream: [] for stream in STREAMS}
         self._standings: list[Standing] = []
 
@@ -55,13 +70,34 @@ class Owed:
         self.add("commands", position, due_ms, command.customer_id.encode(), rule, value)
         return value
 
+    def tombstone(self, due_ms: int, tombstone: Tombstone) -> None:
+        """Owes the last line of an id that is no more, and an empty score."""
+        key = tombstone.customer_id.encode()
+        value = _ENCODER.encode(tombstone)
+        self.add("profiles", tombstone.position, due_ms, key, "", value)
+        named, value = blank_score(tombstone.tenant, tombstone.customer_id, tombstone.position)
+        self.add("aggregates", tombstone.position, due_ms, named.encode(), _LAST, value)
+
     def profiles(self, standing: Standing) -> None:
         """Owes a profile for each line; they are written when the batch is over."""
         self._standings.append(standing)
 
+    def rows(self, keys: Iterable[str], owed_at: I8, due_ms: I8, values: Iterable[bytes]) -> None:
+        """Owes rows of the aggregates, each under its table and key."""
+        lines = self._lines["aggregates"]
+        first, count = len(lines), len(owed_at)
+        numbers = range(first, first + count)
+        places = (owed_at.tolist(), due_ms.tolist(), map(str.encode, keys))
+        lines += zip(*places, repeat("", count), numbers, values, strict=True)
+
     def streams(self, state: LaneState) -> dict[str, list[Message]]:
         """Everything owed, in final order."""
         ordered = {}
+        standing = joined(self._standings) if self._standings else None
+        if standing is not None:
+            standing = standing.take(standing_order(standing))
+            scores, keys, values = changed_scores(state, standing)
+            self.rows(keys, scores.owed_at, scores.due_ms, values)
         for stream, lines in self._lines.items():
             lines.sort()
             ordered[stream] = _messages(
@@ -69,13 +105,22 @@ class Owed:
                 [line[2] for line in lines],
                 [line[5] for line in lines],
             )
-        if self._standings:
-            standing = joined(self._standings)
-            standing = standing.take(standing_order(standing))
-            ordered["profiles"] = _messages(
-                standing.owed_at.tolist(), standing.key.tolist(), encoded_profiles(state, standing)
-            )
+        if standing is not None:
+            ordered["profiles"] = self._with_tombstones(standing, encoded_profiles(state, standing))
         return ordered
+
+    def _with_tombstones(self, standing: Standing, profiles: list[bytes]) -> list[Message]:
+        """Of one position, instant and customer the tombstone is the last word."""
+        positions, keys = standing.owed_at.tolist(), standing.key.tolist()
+        stones = self._lines["profiles"]
+        if not stones:
+            return _messages(positions, keys, profiles)
+        lines = list(zip(positions, standing.due_ms.tolist(), keys, profiles, strict=True))
+        lines += [(position, due, key, value) for position, due, key, _, _, value in stones]
+        lines.sort(key=itemgetter(0, 1, 2))
+        return _messages(
+            [line[0] for line in lines], [line[2] for line in lines], [line[3] for line in lines]
+        )
 
 
 def _rule(trigger: str, command_id: str) -> str:

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from itertools import repeat
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from operators.features import walk
+from operators.people import told_aliases
 from operators.segments import Codes, own_day, recency_days
 from operators.texts import birthday_text, instant_text, instant_texts, segment_text
 from schemas.batch import ATTENDED, I4, I8, NONE, Objects
 from schemas.outputs import Consent, Profile
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import NO_DAY
+from state.tables import NO_DAY, Flags
 
 _ENCODE = msgspec.json.Encoder().encode
 _NOTHING_SAID: dict[str, Consent] = {}
-_NO_ALIASES: dict[str, str] = {}
 
 
 NOWHERE: I8 = np.zeros(0, np.int64)
@@ -43,6 +42,7 @@ class Standing:
     name: Objects
     birthday: I4
     locale: Objects
+    aliases: Objects
     consent: Objects
     segment: Codes
     last_day: I4
@@ -50,8 +50,10 @@ class Standing:
     next_booking_ms: I8
     frequency: I4
     monetary: I8
+    currency: Objects
     today: I4
     as_of_ms: I8
+    score_changed: Flags
     changed_at: I8
     owed_at: I8
     due_ms: I8
@@ -65,9 +67,9 @@ class Standing:
         ids: list[str] = self.key.astype("U32").tolist()
         return ids
 
-    def phones(self) -> list[str]:
-        """E.164."""
-        return [f"+{phone}" for phone in self.phone.tolist()]
+    def phones(self) -> list[str | None]:
+        """E.164, ``None`` where only an alias is known."""
+        return [f"+{phone}" if phone else None for phone in self.phone.tolist()]
 
     def recency(self) -> list[int | None]:
         """Whole days since the last attended visit, ``None`` for who never came."""
@@ -89,6 +91,7 @@ def standing_of(state: LaneState, customers: Rows, owed_at: I8, due_ms: I8) -> S
         name=_told(state.clients.name, client),
         birthday=np.where(client >= 0, state.clients.birthday[client], 0),
         locale=_told(state.clients.locale, client),
+        aliases=told_aliases(state, customers),
         consent=_consents(state, customers),
         segment=table.segment[customers],
         last_day=table.last_day[customers],
@@ -96,8 +99,10 @@ def standing_of(state: LaneState, customers: Rows, owed_at: I8, due_ms: I8) -> S
         next_booking_ms=table.next_booking_ms[customers],
         frequency=table.frequency[customers],
         monetary=table.monetary[customers],
+        currency=_currencies(state, table.tenant[customers]),
         today=own_day(state, customers, as_of),
         as_of_ms=as_of,
+        score_changed=table.score_changed[customers],
         changed_at=table.position[customers],
         owed_at=owed_at,
         due_ms=due_ms,
@@ -119,20 +124,18 @@ def standing_order(standing: Standing) -> NDArray[np.intp]:
 
 def encoded_profiles(state: LaneState, standing: Standing) -> list[bytes]:
     """One JSON object a line."""
-    tenants = standing.tenant.tolist()
-    settings = state.tenants.settings
-    digits = [_digits(code) for code in standing.segment.tolist()]
+    codes = [digits(code) for code in standing.segment.tolist()]
     columns = (
         state.tenants.name[standing.tenant].tolist(),
         standing.customer_ids(),
         standing.phones(),
         standing.name.tolist(),
-        repeat(_NO_ALIASES),
-        *zip(*digits, strict=True),
+        standing.aliases.tolist(),
+        *zip(*codes, strict=True),
         standing.recency(),
         standing.frequency.tolist(),
         standing.monetary.tolist(),
-        [settings[tenant].currency for tenant in tenants],
+        standing.currency.tolist(),
         instant_texts(standing.last_visit_ms),
         instant_texts(standing.next_booking_ms),
         [birthday_text(birthday) if birthday else None for birthday in standing.birthday.tolist()],
@@ -145,8 +148,16 @@ def encoded_profiles(state: LaneState, standing: Standing) -> list[bytes]:
 
 
 @lru_cache(maxsize=64)
-def _digits(code: int) -> tuple[str, int | None, int | None, int | None]:
+def digits(code: int) -> tuple[str, int | None, int | None, int | None]:
+    """A segment as text, and its R, F and M; a lead has none."""
     return segment_text(code), code // 100 or None, code // 10 % 10 or None, code % 10 or None
+
+
+def _currencies(state: LaneState, tenants: I4) -> Objects:
+    settings = state.tenants.settings
+    found = np.empty(len(tenants), np.object_)
+    found[:] = [settings[tenant].currency for tenant in tenants.tolist()]
+    return found
 
 
 def _told(column: Objects, clients: Rows) -> Objects:

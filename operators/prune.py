@@ -2,26 +2,37 @@
 
 In:    the lane's clock
 Out:   nothing
-State: visits that have left the tenant's window (the last attended day stays with the client),
-       occasions whose time is over
+State: visits and payments that have left the tenant's window (the last attended day stays with
+       the client), occasions whose time is over, messages not awaited any more, full days of
+       house numbers, days that are told and too old to change
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from operators.aliases import free_the_gone
+from operators.messages import forget_messages
+from operators.segments import ROLL_SPREAD_MS
 from operators.visits import remember_last_day
-from schemas.batch import ATTENDED
+from schemas.batch import ATTENDED, I4
+from state.days import DAYS_KEPT
+from state.index import Rows
 from state.lane import LaneState
-from state.tables import VACANT
+from state.tables import NEVER, NO_DAY, VACANT, Flags
+from state.zones import DAY_MS
+
+_DAYS_AGAIN = 3  # by so many days another zone can take a tenant back
 
 
 def prune(state: LaneState, now_ms: int) -> None:
     """Every later record finds these rows outside their horizon, there or not."""
     visits, occasions = state.visits, state.occasions
+    # Until the last customer's day has begun, somebody's scores still count what has left.
+    begun_ms = now_ms - ROLL_SPREAD_MS
     live = visits.live()
     tenant = state.scopes.tenant[visits.scope[live]]
-    today = state.tenant_day(tenant, np.full(len(live), now_ms))
+    today = state.tenant_day(tenant, np.full(len(live), begun_ms))
     age = today - visits.kept_day[live].astype(np.int64)
     empty = visits.status[live] == VACANT
     gone = live[empty | (age >= state.tenants.window[tenant])]
@@ -30,9 +41,71 @@ def prune(state: LaneState, now_ms: int) -> None:
         remember_last_day(
             state, visits.client[counted], visits.day[counted], visits.start_ms[counted]
         )
+        lost = np.flatnonzero(np.isin(state.units.holder, gone))
+        state.units.holder[lost] = -1
+        state.units.touch(lost.astype(np.int32))
         visits.free(gone)
         state.relink()
+    _prune_payments(state, begun_ms)
+    _prune_days(state, now_ms)
+    free_the_gone(state, now_ms)
+    _prune_crowds(state, now_ms)
+    forget_messages(state, now_ms)
     rows = occasions.live()
     over = rows[occasions.start_ms[rows] < now_ms]
     if len(over):
         occasions.free(over)
+
+
+def _prune_payments(state: LaneState, now_ms: int) -> None:
+    """Payments of a unit stay as long as it does; a sale that was named stays for its payments."""
+    payments, units = state.payments, state.units
+    rows = payments.live()
+    unit = payments.unit[rows]
+    kept = np.maximum(payments.kept_day[rows], np.where(unit >= 0, units.kept_day[unit], NO_DAY))
+    over = _are_over(state, payments.scope[rows], kept, now_ms)
+    gone = np.setdiff1d(rows[over], payments.sale[rows[~over]])
+    rows = units.live()
+    ended = rows[_are_over(state, units.scope[rows], units.kept_day[rows], now_ms)]
+    if not len(gone) and not len(ended):
+        return
+    payments.free(gone)
+    units.free(ended)
+    state.relink_money()
+
+
+def _are_over(state: LaneState, scopes: Rows, kept: I4, now_ms: int) -> Flags:
+    tenant = state.scopes.tenant[scopes]
+    today = state.tenant_day(tenant, np.full(len(tenant), now_ms))
+    age = today - kept.astype(np.int64)  # of NO_DAY, which nobody has told of yet, beyond any
+    over: Flags = age >= state.tenants.window[tenant]
+    return over
+
+
+def _prune_crowds(state: LaneState, now_ms: int) -> None:
+    """Days outside the window are not limited, so nobody asks what they had."""
+    crowds = state.crowds
+    rows = crowds.live()
+    tenant = crowds.tenant[rows]
+    today = state.tenant_day(tenant, np.full(len(rows), now_ms)).astype(np.int64)
+    over = rows[today - crowds.day[rows] >= state.tenants.window[tenant] + _DAYS_AGAIN]
+    if len(over):
+        crowds.free(over)
+
+
+def _prune_days(state: LaneState, now_ms: int) -> None:
+    kept = ((state.visit_days, DAYS_KEPT), (state.segment_days, DAYS_KEPT), (state.flow_days, 0))
+    for table, days in kept:
+        rows = table.live()
+        tenant = table.tenant[rows]
+        today = state.tenant_day(tenant, np.full(len(rows), now_ms))
+        over = today - table.day[rows].astype(np.int64) > days + _DAYS_AGAIN
+        over &= table.due_ms[rows] == NEVER
+        if over.any():
+            table.free(rows[over])
+    # Of any tenant: no calendar is further than a day from that of UTC.
+    ends = state.day_ends
+    rows = ends.live()
+    over = now_ms // DAY_MS - ends.day[rows].astype(np.int64) > DAYS_KEPT + _DAYS_AGAIN
+    if over.any():
+        ends.free(rows[over])

@@ -44,7 +44,8 @@ class Moment:
 def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment: Moment) -> None:
     """Brings held occasions and the next reminder instants in line with the visits.
 
-    An occasion whose due minute has passed when it is first seen is decided in silence.
+    An occasion whose due minute has passed when it is first seen is decided in silence, and so is
+    one whose start history has told.
     """
     visits = state.visits
     state.customers.reminder_due[customers] = NEVER
@@ -167,8 +168,8 @@ def _dues(
 class _Days:
     """Visits that are not cancelled, sorted by customer, branch, local day and start.
 
-    ``line`` are their places in what was asked; ``first`` marks where a day begins, a booked visit
-    before an attended one that starts at the same time.
+    ``line`` are their places in what was asked; ``first`` marks where a day begins: of visits that
+    start at the same time, a booked one before an attended one, a live one before history's.
     """
 
     line: NDArray[np.intp]
@@ -189,7 +190,7 @@ def _days(state: LaneState, owner: Rows, visit: Rows) -> _Days:
     start, place, whose = visits.start_ms[rows], visits.place[rows], owner[live]
     day = state.zones.day(state.places.zone[place], start)
     came = visits.status[rows] > CONFIRMED
-    order = np.lexsort((visits.key[rows], came, start, day, place, whose))
+    order = np.lexsort((visits.key[rows], visits.imported[rows], came, start, day, place, whose))
     first = np.ones(len(order), np.bool_)
     for column in (whose[order], place[order], day[order]):
         first[1:] &= column[1:] == column[:-1]
@@ -283,7 +284,7 @@ def _schedule(state: LaneState, customers: Rows, owner: Rows, visit: Rows, now: 
     """Sets each customer's next reminder instant from the occasions not decided yet."""
     for _, due, keys, rule_key in _rules(state, customers, owner, visit):
         undecided = (due != NEVER) & (state.occasions.index.find(keys) < 0)
-        late = undecided & (due <= now)
+        late = undecided & ((due <= now) | state.visits.imported[visit])
         if late.any():
             start = state.visits.held_ms[visit[late]]
             rows = _keep(state, keys[late], visit[late], start, rule_key[late])

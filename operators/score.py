@@ -12,10 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators import entries, reminders
-from operators.features import compute_features, history_of
+from operators.features import Features, compute_features, history_of
 from operators.owed import Owed
 from operators.reminders import Moment
-from operators.segments import Codes, next_day, own_day, roll_delay_ms, segment_codes
+from operators.segments import (
+    Codes,
+    codes_under,
+    next_day,
+    own_day,
+    roll_delay_ms,
+    segment_codes,
+)
 from operators.texts import instant_text, segment_text
 from schemas.batch import I4, I8
 from schemas.outputs import Cause, SegmentChange
@@ -41,11 +48,13 @@ def score(
     made_ms: I8,
     moment: Moment,
     anew: NDArray[np.bool_] | bool,
+    moved: NDArray[np.bool_] | bool = False,
 ) -> None:
     """Recomputes these customers as of ``made_ms``; ``moment`` is the record that brought it about.
 
     ``made_ms`` is the clock of the record or the due instant that came before it. A profile is owed
     where something that it tells has changed, other than recency, and where ``anew`` says so.
+    Where clients have ``moved`` between customers, what is entered now was entered before.
     """
     table = state.customers
     tenants = table.tenant[customers]
@@ -55,14 +64,19 @@ def score(
     before = table.segment[customers]
     after = segment_codes(state, tenants, features, today)
     by_time = cause == "time"
-    told = (
+    cause = _by_thresholds(state, tenants, features, today, before, cause)
+    scored = (
         (after != before)
         | (features.frequency != table.frequency[customers])
         | (features.monetary != table.monetary[customers])
         | (features.last_visit_ms != table.last_visit_ms[customers])
+    )
+    told = (
+        scored
         | (~by_time & (features.next_booking_ms != table.next_booking_ms[customers]))
         | anew
     )
+    table.score_changed[customers[scored]] = True
     table.segment[customers] = after
     table.scored_day[customers] = today
     table.last_day[customers] = features.last_day
@@ -78,9 +92,25 @@ def score(
     table.flush_due[customers[clean]] = flushed[clean]
     # At a due instant, what is due at the very same one is still to come.
     reminders.plan(state, owed, customers, history, Moment(made_ms - by_time, moment.position))
-    _tell_changes(state, owed, customers, before, cause, by_time, made_ms, moment)
+    quiet = np.broadcast_to(moved, by_time.shape)
+    _tell_changes(state, owed, customers, before, cause, by_time, quiet, made_ms, moment)
     table.touch(customers)
     state.due.refresh(customers)
+
+
+def _by_thresholds(
+    state: LaneState, tenants: I4, features: Features, today: I4, before: Codes, cause: Causes
+) -> Causes:
+    """A roll that changes nothing under the boundaries before is what the new ones cause."""
+    rules = state.tenants
+    rolls = np.flatnonzero((cause == "time") & (today == rules.bounds_day[tenants]))
+    if not len(rolls):
+        return cause
+    held = rules.big_before[tenants], rules.fair_before[tenants]
+    unmoved = codes_under(state, tenants, features, today, held)[rolls] == before[rolls]
+    named = cause.copy()
+    named[rolls[unmoved]] = "thresholds"
+    return named
 
 
 def _set_roll(state: LaneState, customers: Rows, tenants: I4, day: I8) -> None:
@@ -99,6 +129,7 @@ def _tell_changes(
     before: Codes,
     cause: Causes,
     by_time: NDArray[np.bool_],
+    quiet: NDArray[np.bool_],
     made_ms: I8,
     moment: Moment,
 ) -> None:
@@ -111,7 +142,7 @@ def _tell_changes(
     rows, old, why = customers[crossed], before[crossed], cause[crossed].tolist()
     position = moment.position[crossed]
     _owe_changes(state, owed, rows, old, why, told_ms, position, made_ms[crossed])
-    fires = np.array([each not in QUIET_CAUSES for each in why], np.bool_)
+    fires = np.array([each not in QUIET_CAUSES for each in why], np.bool_) & ~quiet[crossed]
     now = Moment(moment.now_ms[crossed][fires], position[fires])
     entries.enter(state, owed, rows[fires], old[fires], told_ms[fires], now)
 

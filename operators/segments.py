@@ -2,7 +2,7 @@
 
 In:    ``Features`` of customers, the day as of which they hold
 Out:   codes i2, ``100*r + 10*f + m`` (3 is best); 0 for a lead; the next day to look again
-State: read only; thresholds are the tenant's settings
+State: read only; thresholds of R and F are the tenant's settings, those of M the day's boundaries
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ Codes = NDArray[np.int16]
 
 _SECOND_MS = 1_000
 _ROLL_SPREAD_S = 300
+ROLL_SPREAD_MS = _ROLL_SPREAD_S * _SECOND_MS
+"""A customer's day begins less than this after local midnight."""
 
 LOST = 111
 """Who came once, and all of whose visits have left the window."""
@@ -32,31 +34,56 @@ def recency_days(last_day: I4, today: I4) -> I8:
 
 
 def segment_codes(state: LaneState, tenants: I4, features: Features, today: I4) -> Codes:
-    """Boundaries belong to the better cell; a customer who never came is a lead."""
+    """Boundaries belong to the better cell; a customer who never came is a lead.
+
+    The boundaries of M are those of the day that each customer is in.
+    """
+    bounds = state.tenants.boundaries_on(tenants, today)
+    return codes_under(state, tenants, features, today, bounds)
+
+
+def codes_under(
+    state: LaneState, tenants: I4, features: Features, today: I4, bounds: tuple[I8, I8]
+) -> Codes:
+    """The same under other lower bounds of M 3 and M 2."""
     rules = state.tenants
     recency = recency_days(features.last_day, today)
     r = 1 + (recency <= rules.cooling[tenants]) + (recency <= rules.recent[tenants])
     f = 1 + (features.frequency >= rules.repeated[tenants])
     f = f + (features.frequency >= rules.often[tenants])
-    m = 1 + (features.monetary >= rules.fair[tenants])
-    m = m + (features.monetary >= rules.big[tenants])
-    m = np.where(rules.bounded[tenants], m, 2)
+    m = digit(features.monetary, *bounds)
     codes = np.where(features.frequency == 0, LOST, 100 * r + 10 * f + m)
     return np.where(features.last_day == NO_DAY, 0, codes).astype(np.int16)
 
 
-def next_day(state: LaneState, tenants: I4, features: Features, today: I4) -> I8:
-    """The first later day on which R, F or M can be scored otherwise; far away for a lead.
+def digit(monetary: I8, big: I8, fair: I8) -> NDArray[np.int64]:
+    """1 to 3 by the lower bounds of 3 and 2."""
+    return 1 + (monetary >= fair).astype(np.int64) + (monetary >= big)
 
-    R falls on the day after each of its thresholds, F and M when a visit leaves the window.
+
+def next_day(state: LaneState, tenants: I4, features: Features, today: I4) -> I8:
+    """The first later day on which R, F or M can be scored otherwise; far away if there is none.
+
+    R falls on the day after each of its thresholds, F and M when a visit leaves the window, and M
+    also where boundaries of a day that has not begun yet for the customer score it otherwise.
     """
+    rules = state.tenants
     never = np.iinfo(np.int64).max
     soonest = features.leaves_day
     last = features.last_day.astype(np.int64)
-    for threshold in (state.tenants.recent, state.tenants.cooling):
+    for threshold in (rules.recent, rules.cooling):
         falls = last + threshold[tenants] + 1
         soonest = np.minimum(soonest, np.where(falls > today, falls, never))
-    return np.where(features.last_day == NO_DAY, never, soonest)
+    ahead = (features.frequency > 0) & (today < rules.bounds_day[tenants])
+    ahead &= crosses(state, tenants, features.monetary)
+    return np.where(ahead, np.minimum(soonest, rules.bounds_day[tenants]), soonest)
+
+
+def crosses(state: LaneState, tenants: I4, monetary: I8) -> NDArray[np.bool_]:
+    """Whether the boundaries in force give another digit than those before them."""
+    rules = state.tenants
+    before = digit(monetary, rules.big_before[tenants], rules.fair_before[tenants])
+    return before != digit(monetary, rules.big[tenants], rules.fair[tenants])
 
 
 def roll_delay_ms(state: LaneState, customers: Rows) -> I8:

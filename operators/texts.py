@@ -7,7 +7,7 @@ State: none; what comes again is cached
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 
 from schemas.batch import I8, NONE
@@ -27,6 +27,7 @@ class _Instants(dict[int, str | None]):
         return text
 
 
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _INSTANTS_KEPT = 200_000
 _instants = _Instants({NONE: None})
 
@@ -45,7 +46,7 @@ def instant_text(ms: int) -> str:
 
 @lru_cache(maxsize=65_536)
 def _second_text(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
 
 
 def minute_text(ms: int) -> str:
@@ -56,6 +57,12 @@ def minute_text(ms: int) -> str:
 def wall_text(ms: int) -> str:
     """A local time without its zone, ``2026-11-20T12:00:00``."""
     return instant_text(ms).removesuffix("Z")
+
+
+@lru_cache(maxsize=65_536)
+def day_text(day: int) -> str:
+    """``YYYY-MM-DD`` of a day since 1970-01-01."""
+    return date.fromordinal(_EPOCH_DAY + day).isoformat()
 
 
 @lru_cache(maxsize=64)

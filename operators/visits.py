@@ -13,8 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.aliases import Merged, meet_writers
 from operators.clients import Cause, TouchedRows, apply_cards, note_visit_phone, unchain
-from operators.identify import CLIENT, INCOMING, VISIT, Named
+from operators.contributions import Tally, recount_visits, visits_contribution
+from operators.crowds import admit, inside, place
+from operators.identify import CLIENT, PAYMENT, VISIT, Named
+from operators.money_units import place_visits
+from operators.payments import PaymentColumns, apply_payments, note_changes, reach, worth
+from operators.reached import note_reached, reached_contributions
+from operators.versions import kept_version, same_version, superseded
 from schemas.batch import ATTENDED, DELETED, I1, I4, I8, NONE, ClientEvents, Objects
 from state.index import Rows
 from state.lane import LaneState
@@ -35,16 +42,20 @@ class VisitColumns:
     status: I1
     start_ms: I8
     local_ms: I8
+    keeps_start: Mask
     duration_ms: I8
     day: I4
     today: I4
     amount: I8
+    is_major: Mask
+    money_unit: I8
     foreign: Mask
     currency: Rows
     place: Rows
     services: Rows
     staff: Rows
     name: Objects
+    imported: Mask
 
 
 @dataclass(slots=True)
@@ -52,6 +63,7 @@ class Touched:
     """Distinct customers, the line of ``Named`` that touched each, and the cause.
 
     ``anew``: who they are or what their cards say has changed, whatever else has.
+    ``moved``: clients came from another customer or went to one, with what was greeted there.
     ``reassigned`` are visits that now belong to another client or to none, with their lines.
     """
 
@@ -59,12 +71,16 @@ class Touched:
     line: Rows
     cause: I1
     anew: Mask
+    moved: Mask
     reassigned: Rows
     reassigned_line: Rows
+    merged: Merged
 
 
 _FACTS = ("start_ms", "local_ms", "duration_ms", "day", "amount", "foreign", "currency")
-_COPIED = (*_FACTS, "status", "place", "services", "staff")
+_START = ("start_ms", "local_ms", "day")
+_WHERE = ("place", "services", "staff", "is_major", "money_unit")
+_COPIED = (*_FACTS, *_WHERE, "status")
 
 
 def apply_round(
@@ -73,24 +89,29 @@ def apply_round(
     lines: Rows,
     visits: VisitColumns,
     cards: ClientEvents,
+    payments: PaymentColumns,
     clocks: I8,
     counts: Counter[tuple[str, ...]],
+    tally: Tally,
 ) -> Touched:
     """Folds one event of each unit; ``lines`` choose them, ``clocks`` are per record."""
-    touched: TouchedRows = []
+    touched = TouchedRows()
     kind = named.kind[lines]
-    moved = _apply_visits(state, named, lines[kind == VISIT], visits, counts, touched)
+    reached = reach(state, named, lines, clocks)
+    worth_before = worth(state, reached)
+    added_before = reached_contributions(state, reached)
+    moved = _apply_visits(
+        state, named, lines[kind == VISIT], visits, clocks, counts, touched, tally
+    )
     apply_cards(state, named, lines[kind == CLIENT], cards, clocks, counts, touched)
-    writers = lines[kind == INCOMING]
-    writers = writers[named.customer[writers] >= 0]
-    counts["ignored", "nobody"] += int((kind == INCOMING).sum()) - len(writers)
-    new = writers[~state.customers.known[named.customer[writers]]]
-    state.customers.known[named.customer[new]] = True
-    touched.append((named.customer[new], new, Cause.IDENTITY))
-    return _merged(touched, moved)
+    apply_payments(state, named, lines[kind == PAYMENT], payments, counts, touched, tally)
+    note_changes(state, reached, worth_before, touched)
+    note_reached(state, tally, named, reached, added_before, clocks)
+    merged = meet_writers(state, named, lines, clocks, touched)
+    return _merged(touched, moved, merged)
 
 
-def _merged(touched: TouchedRows, moved: tuple[Rows, Rows]) -> Touched:
+def _merged(touched: TouchedRows, reassigned: tuple[Rows, Rows], merged: Merged) -> Touched:
     customer = np.concatenate([c for c, _, _ in touched])
     line = np.concatenate([ls for _, ls, _ in touched])
     cause = np.concatenate([np.full(len(c), why, np.int8) for c, _, why in touched])
@@ -100,9 +121,12 @@ def _merged(touched: TouchedRows, moved: tuple[Rows, Rows]) -> Touched:
     customer, line, cause = customer[order], line[order], cause[order]
     first = np.ones(len(customer), np.bool_)
     first[1:] = customer[1:] != customer[:-1]
-    anew = np.zeros(int(first.sum()), np.bool_)
-    np.logical_or.at(anew, np.cumsum(first) - 1, cause == Cause.IDENTITY)
-    return Touched(customer[first], line[first].astype(np.int32), cause[first], anew, *moved)
+    anew, moved = np.zeros((2, int(first.sum())), np.bool_)
+    place = np.cumsum(first) - 1
+    anew[place[cause >= Cause.IDENTITY]] = True
+    moved[place[cause == Cause.MOVED]] = True
+    lines = line[first].astype(np.int32)
+    return Touched(customer[first], lines, cause[first], anew, moved, *reassigned, merged)
 
 
 def _apply_visits(
@@ -110,8 +134,10 @@ def _apply_visits(
     named: Named,
     lines: Rows,
     events: VisitColumns,
+    clocks: I8,
     counts: Counter[tuple[str, ...]],
     touched: TouchedRows,
+    tally: Tally,
 ) -> tuple[Rows, Rows]:
     visits, clients = state.visits, state.clients
     if not len(lines):
@@ -119,19 +145,32 @@ def _apply_visits(
     at, rows = named.source[lines], named.visit[lines]
     window = state.tenants.window[named.tenant[lines]]
     held = visits.status[rows] != VACANT
-    held &= _inside(visits.kept_day[rows], events.today[at], window)
-    too_old = ~held & ~_inside(events.day[at], events.today[at], window)
+    held &= inside(visits.kept_day[rows], events.today[at], window)
+    too_old = ~held & ~inside(events.day[at], events.today[at], window)
     if too_old.any():
         _advance_last_day(state, named, lines[too_old], events, touched)
         counts["ignored", "horizon"] += int(too_old.sum())
-    refused = _superseded(state, rows, events, at, held)
-    same = held & _repeats(state, named, lines, rows, events, at)
+    refused = superseded(
+        held,
+        visits.version[rows],
+        events.version[at],
+        visits.status[rows] == DELETED,
+        events.status[at] == DELETED,
+    )
+    _keep_first_starts(state, named, lines, rows, events, at, held, refused, clocks, touched, tally)
+    # A deletion leaves what it deletes on its day.
+    days = np.where(held & (events.status[at] == DELETED), visits.day[rows], events.day[at])
+    within = inside(days, events.today[at], window)
+    admitted = admit(state, named, lines, days, held, within)
+    same = held & _repeats(state, rows, admitted, named.phone[lines], events, at)
     for line in lines[same & ~too_old].tolist():
         scope = events.scope[named.source[line]]
         counts["duplicates", state.scopes.provider[scope]] += 1
+    tally.duplicates(named.record[lines[same & ~too_old]])
     counts["ignored", "older_version"] += int((refused & ~same & ~too_old).sum())
     applied = ~too_old & ~refused & ~same
     lines, at, rows, held = lines[applied], at[applied], rows[applied], held[applied]
+    admitted, days, within = admitted[applied], days[applied], within[applied]
     _keep_expired(state, rows[~held])
 
     foreign = events.foreign[at] & (events.status[at] == ATTENDED)
@@ -142,54 +181,81 @@ def _apply_visits(
     deleted = events.status[at] == DELETED
     # Whose row had expired is not touched: the row might as well have been freed.
     old_owner = np.where(held & (old_client >= 0), clients.customer[old_client], -1)
+    old_day = np.where(held, visits.day[rows], NO_DAY).astype(np.int32)
+    before = visits_contribution(state, rows, held)
     _store(state, rows, events, at, held, deleted)
     visits.phone[rows] = named.phone[lines]
-    stays = deleted & held & (named.client[lines] < 0)
-    client = np.where(stays, old_client, named.client[lines]).astype(np.int32)
+    stays = deleted & held & (admitted < 0)
+    client = np.where(stays, old_client, admitted).astype(np.int32)
     _move_visits(state, rows, old_client, client)
+    money = np.where(deleted & held, visits.unit[rows], named.money[lines]).astype(np.int32)
+    place_visits(state, rows, money, held, events.today[at], window[applied])
     linked = note_visit_phone(state, named, lines, client, events.name[at], touched)
+    record = named.record[lines]
+    tally.change(before, recount_visits(state, rows, before, clocks[record]), record)
     owner = np.where(client >= 0, clients.customer[client], -1)
+    place(state, owner, old_owner, old_day, days, events.today[at], within)
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
     factual = was_attended | is_attended
     cause = np.where(factual, changed, np.where(linked, Cause.IDENTITY, Cause.CORRECTION))
     for why in Cause:
         chosen = cause == why
         touched.append((owner[chosen], lines[chosen], why))
-    touched.append((owner[linked], lines[linked], Cause.IDENTITY))
     left = (old_owner != owner) & (old_owner >= 0)
     touched.append((old_owner[left].astype(np.int32), lines[left], Cause.CORRECTION))
     moved = held & (old_client != client) & (old_client >= 0)
     return rows[moved], lines[moved]
 
 
-def _inside(days: I4, today: I4, window: I4) -> Mask:
-    """Whether days are inside the window as of today; a version that tells no day always is."""
-    inside: Mask = (days == NO_DAY) | (today.astype(np.int64) - days < window)
-    return inside
+def _keep_first_starts(
+    state: LaneState,
+    named: Named,
+    lines: Rows,
+    rows: Rows,
+    events: VisitColumns,
+    at: I4,
+    held: Mask,
+    refused: Mask,
+    clocks: I8,
+    touched: TouchedRows,
+    tally: Tally,
+) -> None:
+    """Where the first time told is the visit's own, no version moves it, and an older one finds it.
 
-
-def _superseded(state: LaneState, rows: Rows, events: VisitColumns, at: I4, held: Mask) -> Mask:
-    """Older than what is held; of equal versions a deletion wins, else the later position."""
-    stored, given = state.visits.version[rows], events.version[at]
-    ordered = held & (stored != NONE) & (given != NONE)
-    undead = (state.visits.status[rows] == DELETED) & (events.status[at] != DELETED)
-    superseded: Mask = ordered & ((given < stored) | ((given == stored) & undead))
-    return superseded
+    So it is the same in whatever order the versions come.
+    """
+    visits = state.visits
+    keeps = held & events.keeps_start[at] & (events.start_ms[at] != NONE)
+    if not keeps.any():
+        return
+    known = visits.start_ms[rows] != NONE
+    later = keeps & known & (visits.start_ms[rows] < events.start_ms[at])
+    for name in _START:
+        getattr(events, name)[at[later]] = getattr(visits, name)[rows[later]]
+    found = keeps & refused & (~known | (visits.start_ms[rows] > events.start_ms[at]))
+    before = visits_contribution(state, rows[found])
+    for name in _START:
+        getattr(visits, name)[rows[found]] = getattr(events, name)[at[found]]
+    record = named.record[lines[found]]
+    tally.change(before, recount_visits(state, rows[found], before, clocks[record]), record)
+    visits.touch(rows[found])
+    counted = found & (visits.status[rows] == ATTENDED) & (visits.client[rows] >= 0)
+    owner = state.clients.customer[visits.client[rows[counted]]]
+    touched.append((owner, lines[counted], Cause.CORRECTION))
 
 
 def _repeats(
-    state: LaneState, named: Named, lines: Rows, rows: Rows, events: VisitColumns, at: I4
+    state: LaneState, rows: Rows, client: Rows, phone: I8, events: VisitColumns, at: I4
 ) -> Mask:
     """The same version with the same content: nothing to do, not even a touch."""
     visits = state.visits
-    version = events.version[at]
-    same = (visits.version[rows] == version) | (version == NONE)
+    same = same_version(visits.version[rows], events.version[at])
     same &= visits.status[rows] == events.status[at]
     content = np.ones(len(rows), np.bool_)
-    for name in (*_FACTS, "place", "services", "staff"):
+    for name in (*_FACTS, *_WHERE):
         content &= getattr(visits, name)[rows] == getattr(events, name)[at]
-    content &= visits.client[rows] == named.client[lines]
-    content &= visits.phone[rows] == named.phone[lines]
+    content &= visits.client[rows] == client
+    content &= visits.phone[rows] == phone
     repeats: Mask = same & (content | (events.status[at] == DELETED))
     return repeats
 
@@ -203,15 +269,21 @@ def _store(
     deleted: Mask,
 ) -> None:
     visits = state.visits
-    given = events.version[at]
-    visits.version[rows] = np.where((given == NONE) & held, visits.version[rows], given)
+    visits.version[rows] = kept_version(held, visits.version[rows], events.version[at])
     visits.held_ms[rows[~held]] = NONE
     whole = ~(deleted & held)
     chosen, source = rows[whole], at[whole]
-    for name in _COPIED:
+    # Who told the start decides: what history has told is not told again by a newer version.
+    stays = held[whole] & (visits.start_ms[chosen] == events.start_ms[source])
+    visits.imported[chosen] = np.where(stays, visits.imported[chosen], events.imported[source])
+    renamed = visits.money_unit[chosen] != events.money_unit[source]
+    renamed = np.flatnonzero(renamed)
+    named_before = chosen[renamed][visits.money_unit[chosen[renamed]] != NONE]
+    state.unit_visits.remove(named_before)
+    for name in (*_COPIED, "scope", "id", "id_text"):
         getattr(visits, name)[chosen] = getattr(events, name)[source]
-    for name in ("scope", "id", "id_text"):
-        getattr(visits, name)[chosen] = getattr(events, name)[source]
+    names_now = chosen[renamed][visits.money_unit[chosen[renamed]] != NONE]
+    state.unit_visits.add(names_now)
     visits.status[rows[~whole]] = DELETED
     # A tombstone of a visit never seen ages from the day on which it was told.
     told = np.where(events.day[at] == NO_DAY, events.today[at], events.day[at])

@@ -88,6 +88,7 @@ class VisitEvents:
     status: I1
     start_ms: I8  # instant, NONE where only local_ms is given
     local_ms: I8  # naive local start, NONE where start_ms is given
+    keeps_start: I1  # 1: of all starts told of the visit, the earliest counts
     duration_ms: I8  # NONE if unknown
     client: I8  # client id (as ``id``), NONE: no client named
     phone: Objects  # as written by the provider, or None

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.aggregates import AGGREGATES
 from schemas.outputs import OUTPUTS
 from schemas.record import Record
 from schemas.settings_body import SettingsBody
@@ -50,7 +51,8 @@ _RECEIVED = ("records",)
 
 def documents() -> dict[str, Document]:
     """Every exported document by its file name, in a fixed order."""
-    named = {f"{name}.json": schema(name, kind) for name, kind in (INPUTS | OUTPUTS).items()}
+    kinds = INPUTS | OUTPUTS | AGGREGATES
+    named = {f"{name}.json": schema(name, kind) for name, kind in kinds.items()}
     return dict(sorted(named.items())) | {ASYNCAPI: asyncapi()}
 
 
@@ -77,7 +79,7 @@ def asyncapi() -> Document:
         "info": {
             "title": "Flowsell Stream",
             "version": VERSION,
-            "description": "Records in; commands, decisions, segment changes and profiles out.",
+            "description": "Records in; commands, decisions, segments, profiles, aggregates out.",
         },
         "defaultContentType": "application/json",
         "channels": {stream: _channel(topic) for stream, topic in TOPICS.items()},

@@ -80,6 +80,12 @@ def customer_id(id_key: bytes, tenant: str, phone: int) -> str:
     return blake2b(f"{tenant}\x1f{phone}".encode(), digest_size=16, key=id_key[:64]).hexdigest()
 
 
+def alias_customer_id(id_key: bytes, tenant: str, kind: str, value: str) -> str:
+    """The same of someone whom only a messenger's own name is known of."""
+    told = f"{tenant}\x1f{kind}\x1f{value}".encode("utf-8", "surrogatepass")
+    return blake2b(told, digest_size=16, key=id_key[:64]).hexdigest()
+
+
 def command_id(tenant: str, trigger: str, occasion: str) -> str:
     """32 hex digits of the occasion that the command is for."""
     return xxhash.xxh3_128_hexdigest(f"{tenant}\x1f{trigger}\x1f{occasion}".encode())

@@ -12,13 +12,16 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from schemas.webhooks import MODULES
+
 SIZE_LIMIT = 4 * 1024 * 1024
 """Bytes of a record; a larger one is not even parsed."""
 
 REASONS = ("envelope", "json", "provider", "shape", "time", "clock", "tenant", "size")
 """Why a record can be a dead letter."""
 
-PROVIDERS = ("yclients", "altegio", "whatsapp", "wazzup", "greenapi", "iiko", "generic")
+PROVIDERS = tuple(MODULES)
+"""Who may send webhooks."""
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on bytes that are not the JSON that was asked for."""

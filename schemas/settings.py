@@ -49,6 +49,7 @@ __all__ = [
     "parse_tenants",
     "parse_tenants_file",
     "tables_of_file",
+    "thresholds_version",
 ]
 
 _T = TypeVar("_T")
@@ -91,8 +92,6 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True):
     average_check_minor: int | None
     boundaries: tuple[int, int] | None
     """Lower bounds of M 3 and M 2 that hold without any history; ``None``: every digit is 2."""
-    version: str
-    """A hash of what scoring depends on; commands carry it as ``thresholds_version``."""
     quiet_hours: tuple[int, int]
     """Minutes of the local day, start inclusive, end exclusive, over midnight where start > end."""
     quiet_utility: tuple[int, int]
@@ -147,7 +146,6 @@ def parse_settings(raw: bytes | msgspec.Raw | Mapping[str, object], path: str) -
         branches=_branches(parts["branches"], f"{path}.branches"),
         **thresholds,
         average_check_minor=body.average_check_minor,
-        version=thresholds_version(currency=currency, **thresholds),
         quiet_hours=_window(body.quiet_hours, ("21:00", "10:00"), f"{path}.quiet_hours"),
         quiet_utility=_window(body.quiet_utility, ("22:00", "08:00"), f"{path}.quiet_utility"),
         caps=_caps(body.caps, f"{path}.caps"),
@@ -162,18 +160,20 @@ def parse_settings(raw: bytes | msgspec.Raw | Mapping[str, object], path: str) -
     )
 
 
-def thresholds_version(
-    *,
-    window_days: int,
-    recency_days: tuple[int, int],
-    frequency: tuple[int, int],
-    monetary: tuple[int, int] | None,
-    boundaries: tuple[int, int] | None,
-    currency: str | None,
-) -> str:
-    """12 hex digits of everything that a segment was scored with, the same in every process."""
-    given = monetary is not None
-    parts = (SCHEME, window_days, recency_days, frequency, given, boundaries, currency)
+def thresholds_version(settings: TenantSettings, boundaries: tuple[int, int] | None) -> str:
+    """12 hex digits of everything that a segment was scored with, the same in every process.
+
+    ``boundaries`` are the lower bounds of M 3 and M 2 on that day; ``None``: every digit is 2.
+    """
+    parts = (
+        SCHEME,
+        settings.window_days,
+        settings.recency_days,
+        settings.frequency,
+        settings.monetary is not None,
+        boundaries,
+        settings.currency,
+    )
     return blake2b(msgspec.json.encode(parts), digest_size=6).hexdigest()
 
 

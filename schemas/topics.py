@@ -90,7 +90,13 @@ TOPICS = {
             "table and key",
             "Rows of the daily and minutely tables, absolute; the last value is the truth.",
             {"cleanup.policy": "compact"},
-            (),
+            (
+                "visits_daily",
+                "segment_daily",
+                "segment_flow_daily",
+                "customer_segments",
+                "webhooks_minutely",
+            ),
         ),
         Topic(
             "dead_letters",

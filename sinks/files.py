@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+from uuid import uuid4
 
 import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -28,6 +29,9 @@ from state.control import Folded
 POSITION_FILE = "position.json"
 DEAD_LETTERS = "dead_letters"
 FILES = {stream: f"{stream}.ndjson" for stream in (*STREAMS, DEAD_LETTERS)}
+
+Parts = Sequence[Outputs]
+"""The lanes' shares of one chunk."""
 
 _by_position = attrgetter("position")
 
@@ -40,6 +44,8 @@ class Position(msgspec.Struct, kw_only=True, omit_defaults=False):
     """What ``position.json`` says; ``run`` and ``notes`` belong to the flow."""
 
     format: int = 1
+    id: str = ""
+    """Names the log to other engines, which cannot compare positions of two logs."""
     position: int = 0
     """C: the next line whose outputs are not in the files."""
     lengths: dict[str, int] = {}
@@ -145,6 +151,7 @@ class OutputFolder:
         position = self.position
         self._append(lines)
         self.position = Position(
+            id=position.id,
             position=noted.position,
             lengths={stream: file.tell() for stream, file in self._files.items()},
             digests=position.digests | {part.lane: f"{part.digest:016x}" for part in parts},
@@ -190,7 +197,7 @@ class OutputFolder:
                     f"{self.folder}: holds {taken[0]} but no {POSITION_FILE}; "
                     "replay into another folder"
                 ) from None
-            return Position(run=run)
+            return Position(id=uuid4().hex, run=run)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise OutputUnusable(f"{path}: cannot be read; replay into another folder") from None
         for name, value in run.items():
@@ -250,9 +257,12 @@ def _unwritable(folder: Path, error: OSError) -> OutputUnusable:
 class _FilesPartition(StatefulSinkPartition[Folded, None]):
     """Gathers a chunk's parts; commits it with the last one."""
 
-    def __init__(self, output: OutputFolder, noted: Callable[[int], Noted]) -> None:
+    def __init__(
+        self, output: OutputFolder, noted: Callable[[int], Noted], ahead: Callable[[Parts], object]
+    ) -> None:
         self._output = output
         self._noted = noted
+        self._ahead = ahead
         self._parts: list[Folded] = []
 
     def write_batch(self, values: list[Folded]) -> None:
@@ -265,6 +275,7 @@ class _FilesPartition(StatefulSinkPartition[Folded, None]):
                 self._parts = []
 
     def _commit(self, closing: bool, parts: list[Outputs]) -> None:
+        self._ahead(parts)
         if closing:
             self._output.commit_end(parts)
         else:
@@ -279,11 +290,20 @@ class _FilesPartition(StatefulSinkPartition[Folded, None]):
 
 
 class FilesSink(FixedPartitionedSink[Folded, None]):
-    """``noted(position)`` tells the end of the chunk that reached ``position``."""
+    """``noted(position)`` tells the end of the chunk that reached ``position``.
 
-    def __init__(self, output: OutputFolder, noted: Callable[[int], Noted]) -> None:
+    ``ahead`` is given every chunk before it is committed: what it writes is never behind C.
+    """
+
+    def __init__(
+        self,
+        output: OutputFolder,
+        noted: Callable[[int], Noted],
+        ahead: Callable[[Parts], object] = len,
+    ) -> None:
         self._output = output
         self._noted = noted
+        self._ahead = ahead
 
     def list_parts(self) -> list[str]:
         """One: the folder."""
@@ -297,4 +317,4 @@ class FilesSink(FixedPartitionedSink[Folded, None]):
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSinkPartition[Folded, None]:
         """The folder was opened before the flow."""
-        return _FilesPartition(self._output, self._noted)
+        return _FilesPartition(self._output, self._noted, self._ahead)

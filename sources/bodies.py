@@ -68,7 +68,8 @@ def _date(day: int) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _sign(offset: int, colon: bytes) -> bytes:
+def signed(offset: int, colon: bytes) -> bytes:
+    """An offset from UTC as text, ``+0300`` or ``+03:00``."""
     hours, minutes = divmod(abs(offset) // MINUTE, 60)
     return b"%b%02d%b%02d" % (b"-" if offset < 0 else b"+", hours, colon, minutes)
 
@@ -98,6 +99,13 @@ def heartbeat_record(received: int, appended: int) -> bytes:
     return b'{"kind":"heartbeat","received_at":"%b","appended_at":"%b"}' % (
         utc(received), utc(appended),
     )  # fmt: skip
+
+
+def forget_record(received: int, appended: int, tenant: bytes, customer: bytes) -> bytes:
+    """A customer's wish to be forgotten."""
+    return (
+        b'{"kind":"forget","tenant":"%b","received_at":"%b","appended_at":"%b","customer_id":"%b"}'
+    ) % (tenant, utc(received), utc(appended), customer)
 
 
 class Crm(Protocol):
@@ -228,17 +236,17 @@ class Yclients:
         cost = visit.cost
         seconds = service.minutes * 60
         now = offset_ms(zone, changed // DAY)
-        created = with_offset(visit.created, now, _sign(now, b""))
+        created = with_offset(visit.created, now, signed(now, b""))
         body = self._record[branch] % (
             number, verb, number, staff.id, service_id, title, cost,
             *((cost,) if self._new else ()), cost, visit.price, visit.discount, visit.price,
             staff.id, staff.name, staff.position, staff.id // 7, staff.position, staff.id,
             staff.id, self._record_client(visit, came, phone_known), naive(local),
-            with_offset(local, 0, _sign(shown, b":")), created, _COMMENTS[comment],
+            with_offset(local, 0, signed(shown, b":")), created, _COMMENTS[comment],
             b"true" if visit.online else b"false", attendance, attendance,
             1 if status in (CONFIRMED, ATTENDED) else 0, seconds, seconds, unit,
             b"true" if deleted else b"false", self._flag(paid),
-            with_offset(changed, now, _sign(now, b"")), number + 31, number + 31, created, unit,
+            with_offset(changed, now, signed(now, b"")), number + 31, number + 31, created, unit,
             number, number, unit, service_id, number * 0x9E3779B97F4A7C15F39CC0605CEDC835,
         )  # fmt: skip
         return wrapped(self._heads[branch], received, appended, body)
@@ -268,7 +276,7 @@ class Yclients:
             card, b"create" if created else b"update", card, who.name, who.surname, who.name,
             who.surname, who.written if phone_known else b"", card % 97 + 1000, sex, sex,
             who.birthday, _COMMENTS[card % 5] if card % 3 == 0 else b"", card % 40 == 0, spent,
-            spent, came, with_offset(changed, now, _sign(now, b"")), card,
+            spent, came, with_offset(changed, now, signed(now, b"")), card,
             b"false" if card % 5 == 0 else b"true",
         )  # fmt: skip
         return wrapped(self._heads[branch], received, appended, body)
@@ -281,7 +289,7 @@ class Yclients:
         service_id, _, title = business.services[visit.service]
         staff = business.staff[visit.employee]
         now = offset_ms(business.branches[branch].zone, paid_at // DAY)
-        at = with_offset(paid_at, now, _sign(now, b""))
+        at = with_offset(paid_at, now, signed(now, b""))
         body = self._finance[branch] % (
             number, number, number + 5, naive(paid_at + now), self._cash(number), amount,
             0 if who is None else who.card + branch, b"" if who is None else who.name,
@@ -294,21 +302,6 @@ class Yclients:
     @staticmethod
     def _cash(number: int) -> bytes:
         return b"true" if number % 3 == 0 else b"false"
-
-    def other(self, received: int, appended: int, branch: int, number: int) -> bytes:
-        """A resource that carries nothing for us."""
-        company = self._business.branches[branch].id
-        if number % 2:
-            text = (
-                b'{"company_id":%d,"resource":"schedule","resource_id":%d,"status":"update",'
-                b'"data":[]}'
-            )
-        else:
-            text = (
-                b'{"company_id":%d,"resource":"goods_operations_sale","resource_id":%d,'
-                b'"status":"create","data":{"amount":-1,"cost":450,"good":{"title":"Shampoo"}}}'
-            )
-        return wrapped(self._heads[branch], received, appended, text % (company, number))
 
 
 class Generic:
@@ -329,7 +322,7 @@ class Generic:
         business, who = self._business, visit.who
         branch = business.branches[visit.branch]
         _, service, title = business.services[visit.service]
-        sign = _sign(offset_ms(branch.zone, local // DAY), b":")
+        sign = signed(offset_ms(branch.zone, local // DAY), b":")
         person = b""
         if who is not None:
             person = b'"client":"crm-%d",' % (who.card + visit.branch)
@@ -350,10 +343,11 @@ class Generic:
     def card(self, received: int, appended: int, who: Customer, state: CardState) -> bytes:
         """A ``client`` body; its version is the second of the change."""
         card = who.card + state.branch
-        body = b'{"type":"client","id":"crm-%d",%b%b"name":"%b %b",%b"locale":"%b"%b}' % (
+        body = b'{"type":"client","id":"crm-%d",%b%b"name":"%b %b",%b"locale":"%b"%b%b}' % (
             card, self._version(state.changed // SECOND),
             b'"phone":"%b",' % who.written if state.phone_known else b"", who.name, who.surname,
             b'"birthday":"%b",' % who.birthday if who.birthday else b"", self._locale,
             b',"consent":{"marketing":true}' if card % 5 else b"",
+            b',"aliases":{"whatsapp_bsuid":"%b"}' % who.alias if who.alias and who.phone else b"",
         )  # fmt: skip
         return wrapped(self._head, received, appended, body)

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from sources.owner import settings_of
 from sources.places import (
     FIRST_NAMES,
     JUNK_PHONES,
@@ -30,10 +31,8 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-_PROVIDERS = ("yclients", "yclients", "generic", "altegio", "yclients", "yclients", "altegio")
-_WINBACK = ["133", "132", "123"]
-_SECOND_VISIT = ["323", "322", "321"]
-_FIRST_VISIT = ["313", "312", "311"]
+_CRMS = ("yclients", "generic", "yclients", "altegio", "yclients", "generic", "altegio")
+_MESSENGERS = ("whatsapp", "wazzup", "whatsapp", "greenapi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,9 @@ class Business:
     index: int
     tenant: str
     provider: str
+    """Of its CRM."""
+    messenger: str
+    """The provider that carries its WhatsApp messages."""
     place: Place
     vertical: Vertical
     branches: tuple[Branch, ...]
@@ -70,8 +72,6 @@ class Business:
     """How new the CRM's API is (0..2): field types drift between versions."""
     versioned: bool
     """Generic bodies carry versions."""
-    reminders: tuple[tuple[str, int], ...]
-    """Trigger id and lead time in ms."""
     settings: dict[str, Any]
 
     @property
@@ -84,8 +84,9 @@ class Customer:
     """A person with habits; texts are JSON without quotes."""
 
     __slots__ = (
-        "birthday", "branch", "came", "card", "factor", "introduced", "known_after", "left",
-        "name", "phone", "rhythm", "spent", "surname", "until", "woman", "written",
+        "alias", "birthday", "branch", "called", "came", "card", "coming", "factor", "introduced",
+        "known_after", "left", "name", "new_phone_after", "phone", "rhythm", "spent", "surname",
+        "until", "woman", "written",
     )  # fmt: skip
 
     card: int
@@ -95,6 +96,8 @@ class Customer:
     phone: bytes
     """E.164 without the plus sign; empty where it is junk: messengers cannot reach it."""
     written: bytes
+    alias: bytes
+    """What WhatsApp calls a person who hides the phone; empty for most."""
     birthday: bytes
     branch: int
     factor: float
@@ -107,6 +110,12 @@ class Customer:
     """The day (since the epoch) on which the customer is lost."""
     known_after: int
     """Visits after which the CRM learns the phone."""
+    new_phone_after: int
+    """Visits after which the person takes another number; 0 for most: never."""
+    coming: int
+    """When the next visit of the person's own accord starts, 0 if none is planned."""
+    called: int
+    """When the last visit starts or started that a command brought about."""
     came: int
     spent: int
     introduced: bool
@@ -182,10 +191,19 @@ def businesses(count: int, seed: int) -> list[Business]:
     return [_business(index, Random(f"{seed}:business:{index}")) for index in range(count)]
 
 
-def shares(made: list[Business], customers: int, seed: int) -> list[int]:
-    """How many of the customers each business has; a few are large, as in life."""
+def shares(
+    made: list[Business], customers: int, seed: int, largest: float | None = None
+) -> list[int]:
+    """How many of the customers each business has; a few are large, as in life.
+
+    ``largest`` is the share of all traffic that the first one has; the others' stay as they are.
+    """
     rng = Random(f"{seed}:shares")
     weights = [one.vertical.crowd * rng.lognormvariate(0.0, 0.6) for one in made]
+    if largest is not None and len(made) > 1:
+        busy = [one.vertical.traffic for one in made]
+        rest = sum(w * t for w, t in zip(weights[1:], busy[1:], strict=True))
+        weights[0] = rest * largest / (1 - largest) / busy[0]
     total = sum(weights)
     counts = [int(customers * weight / total) for weight in weights]
     for index in range(customers - sum(counts)):
@@ -196,38 +214,55 @@ def shares(made: list[Business], customers: int, seed: int) -> list[int]:
 def _business(index: int, rng: Random) -> Business:
     place = PLACES[index % len(PLACES)]
     vertical = VERTICALS[index % len(VERTICALS)]
-    provider = _PROVIDERS[index % len(_PROVIDERS)]
+    provider = _crm_of(index, vertical)
     tenant = f"t{index + 1:04d}"
     first = 100_000 + index * 317
     zones = [place.zone]
     if index % 3 == 1:
         zones.append("Europe/Moscow" if place.dial == "7" and index % 2 else place.zone)
     branches = tuple(
-        Branch(first + i, f"b{i + 1}" if provider == "generic" else str(first + i), zone)
+        Branch(first + i, _branch_name(provider, i, first + i), zone)
         for i, zone in enumerate(zones)
     )
+    own_zones = {each.name: each.zone for each in branches if each.zone != place.zone}
     russian = place.locale in ("ru", "kk")
     services = tuple(
         (first * 10 + i, service, (service.title if russian else service.english).encode())
         for i, service in enumerate(vertical.services)
     )
-    reminders = [("reminder_24h", 24 * HOUR)]
+    reminders = [("reminder_24h", 24)]
     if index % 4 == 0:
-        reminders.append(("reminder_2h", 2 * HOUR))
+        reminders.append(("reminder_2h", 2))
     return Business(
         index=index,
         tenant=tenant,
         provider=provider,
+        messenger=_MESSENGERS[index % len(_MESSENGERS)],
         place=place,
         vertical=vertical,
         branches=branches,
         services=services,
         staff=_staff(rng, place, vertical, first),
         vintage=index % 3,
-        versioned=index % 9 != 2,
-        reminders=tuple(reminders),
-        settings=_settings(index, place, vertical, branches, reminders),
+        versioned=index % 9 != 5,
+        settings=settings_of(index, place, vertical, own_zones, reminders),
     )
+
+
+def _crm_of(index: int, vertical: Vertical) -> str:
+    """Every other restaurant has the till of restaurants."""
+    if vertical.preset == "restaurant" and index // len(VERTICALS) % 2 == 0:
+        return "iiko"
+    return _CRMS[index % len(_CRMS)]
+
+
+def _branch_name(provider: str, at: int, number: int) -> str:
+    """As the provider's webhooks name the branch."""
+    if provider == "generic":
+        return f"b{at + 1}"
+    if provider == "iiko":
+        return f"{number:08x}-58cc-4372-a567-{number:012x}"
+    return str(number)
 
 
 def _staff(rng: Random, place: Place, vertical: Vertical, first: int) -> tuple[Employee, ...]:
@@ -238,75 +273,6 @@ def _staff(rng: Random, place: Place, vertical: Vertical, first: int) -> tuple[E
         )
         for i in range(rng.randint(4, 9))
     )
-
-
-def _settings(
-    index: int,
-    place: Place,
-    vertical: Vertical,
-    branches: tuple[Branch, ...],
-    reminders: list[tuple[str, int]],
-) -> dict[str, Any]:
-    """Settings as the tenant's owner wrote them."""
-    check = round(vertical.check * place.price * 100)
-    settings: dict[str, Any] = {
-        "name": f"Business {index + 1}",
-        "preset": vertical.preset,
-        "timezone": place.zone,
-        "country": place.country,
-        "currency": place.currency,
-        "locale": place.locale,
-        "quiet_hours": ["21:00", "10:00"],
-        "holdout_percent": 10,
-        "offers": {
-            code: {"template": f"winback_{place.locale}", "params": {"discount": 10 + 5 * i}}
-            for i, code in enumerate(reversed(_WINBACK))
-        },
-        "triggers": _triggers(index, place, reminders),
-    }
-    if index % 5 in (0, 1, 3):
-        settings["scoring"] = {"monetary": [round(check * 3.2), round(check * 1.1)]}
-    elif index % 5 == 2:
-        settings["average_check_minor"] = check
-    own_zones = {b.name: {"timezone": b.zone} for b in branches if b.zone != place.zone}
-    if own_zones:
-        settings["branches"] = own_zones
-    if index % 6 == 5:
-        settings["consent_default"] = "allow"
-    return settings
-
-
-def _triggers(index: int, place: Place, reminders: list[tuple[str, int]]) -> list[dict[str, Any]]:
-    channels = ["whatsapp"] if index % 2 else ["whatsapp", "sms"]
-    triggers: list[dict[str, Any]] = [
-        {
-            "id": name,
-            "kind": "reminder",
-            "before": f"{lead // HOUR}h",
-            "channels": channels,
-            "template": f"reminder_{place.locale}",
-        }
-        for name, lead in reminders
-    ]
-    entered: list[tuple[str, list[str], list[str] | None, str]] = [
-        ("winback", _WINBACK, None, "offer"),
-        ("second_visit", _SECOND_VISIT, _FIRST_VISIT, f"second_visit_{place.locale}"),
-    ]
-    if index % 2 == 0:
-        entered.append(("champion", ["333"], None, f"champion_{place.locale}"))
-        entered.append(("cooling", ["233", "232", "223"], ["333", "332", "323"], "cooling"))
-    for name, segments, came_from, template in entered:
-        trigger: dict[str, Any] = {
-            "id": name,
-            "kind": "segment_entered",
-            "segments": segments,
-            "channels": channels,
-            "template": template,
-        }
-        if came_from is not None:
-            trigger["from"] = came_from
-        triggers.append(trigger)
-    return triggers
 
 
 def customer(business: Business, number: int, arrival: int, rng: Random) -> Customer:
@@ -322,7 +288,7 @@ def customer(business: Business, number: int, arrival: int, rng: Random) -> Cust
     who.surname = rng.choice(LAST_NAMES.get(place.locale, LAST_NAMES["en"])).encode()
     who.woman = rng.random() < 0.7
     who.branch = rng.randrange(len(business.branches))
-    _give_phone(who, business, rng)
+    give_phone(who, business, rng)
     who.birthday = b""
     if rng.random() < 0.45:
         leap = rng.random() < 0.004
@@ -333,6 +299,12 @@ def customer(business: Business, number: int, arrival: int, rng: Random) -> Cust
     low, high = (0.12, 0.4) if u < 0.3 else (0.6, 1.5) if u < 0.7 else (2.0, 5.5)
     who.factor = low + (high - low) * rng.random()
     who.known_after = rng.randint(1, 3) if rng.random() < 0.03 else 0
+    who.new_phone_after = rng.randint(2, 5) if rng.random() < 0.02 else 0
+    who.alias = b""
+    if rng.random() < 0.03:
+        who.alias = b"%b.%d" % (place.country.encode(), rng.randrange(10**15, 10**16))
+    who.coming = 0
+    who.called = 0
     who.came = 0
     who.spent = 0
     who.introduced = False
@@ -340,7 +312,8 @@ def customer(business: Business, number: int, arrival: int, rng: Random) -> Cust
     return who
 
 
-def _give_phone(who: Customer, business: Business, rng: Random) -> None:
+def give_phone(who: Customer, business: Business, rng: Random) -> None:
+    """A number, now and then one that is none."""
     u = rng.random()
     if u < 0.004:
         who.phone, who.written = b"", rng.choice(JUNK_PHONES).encode()
@@ -350,7 +323,7 @@ def _give_phone(who: Customer, business: Business, rng: Random) -> None:
     number = mobile(rng, place)
     text = f"+{number}"
     # the CRMs write E.164 themselves; what was imported or typed elsewhere comes as people wrote it
-    if not abroad and (business.provider == "generic" or rng.random() < 0.08):
+    if not abroad and (business.provider in ("generic", "iiko") or rng.random() < 0.08):
         text = written(rng, number, place)
     who.phone, who.written = number.encode(), text.encode()
 

@@ -1,6 +1,6 @@
-"""Plausible life of one business: people book, move, come or do not, pay, get messages, answer.
+"""Plausible life of one business: people book, move, come or do not, pay, and hear from it.
 
-Takes: a business, its customers' number, a seeded generator of chance
+Takes: a business, its customers' number, a seeded generator of chance; commands as they are made
 Out:   moments (instant, the record to be written then), planned day by day
 Mix:   per booked visit about 7 webhooks of the CRM and 4 messages with 3.3 statuses each
 """
@@ -8,10 +8,11 @@ Mix:   per booked visit about 7 webhooks of the CRM and 4 messages with 3.3 stat
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from random import Random
+from typing import Any, NamedTuple
 
-from schemas.keys import command_id
-from sources.bodies import Generic, Yclients, utc
+from sources.bodies import Generic, Yclients, forget_record
 from sources.business import (
     DAY,
     HOUR,
@@ -19,69 +20,175 @@ from sources.business import (
     SECOND,
     Business,
     Customer,
-    Letter,
     Visit,
     customer,
+    give_phone,
     offset_ms,
 )
-from sources.messages import ERRORS, Messengers, Told
-from sources.places import OPT_OUTS, REPLIES
+from sources.messages import Messengers
+from sources.orders import Till, dine, guest
+from sources.pull import RETURN_DAYS, Pull
+from sources.senders import Sender
+from sources.shop import Shop
 from sources.story import Desk, Put, Story
 
-MESSAGES_PER_VISIT = 4
-_MESSENGER_DELAY = 1_200
+OWN_MESSAGES = 3
+"""Messages for each booked visit that the business sends by itself; about one is a command's."""
+FORGETS = 0.0006
+"""Commands after which the customer wants to be forgotten."""
+HOUSE_VISITS = 40
+"""Guests of an open day, all entered under the house's own number."""
+
 _LONG = 90
 """Days over which new customers arrive at least: a short log sees a part of them."""
+_IDS_EACH = 8
+
+
+class Booking(NamedTuple):
+    """A visit that will be booked at ``booked``."""
+
+    who: Customer
+    booked: int
+    start: int
+    local: int
+    lured: str
+    """The command that brought it about, empty where the customer comes of their own accord."""
+    goes_on: bool
+    """Whether the customer's next visit follows from it."""
 
 
 class Life:
     """One business and its people. ``live`` is called for each day in turn."""
 
     def __init__(
-        self, business: Business, customers: int, first_day: int, days: int, rng: Random, put: Put
+        self,
+        business: Business,
+        customers: int,
+        first_day: int,
+        days: int,
+        rng: Random,
+        put: Put,
+        pull: Pull,
     ) -> None:
         self._business = business
         self._rng = rng
         self._put = put
+        self._pull = pull
         self._generic = business.provider == "generic"
-        ledger = None if self._generic else Yclients(business)
-        self._desk = Desk(business, rng, put, ledger or Generic(business), ledger)
-        self._messengers = Messengers(business)
-        self._bookings: dict[int, list[tuple[Customer, int, int, int]]] = {}
-        self._mail: dict[int, list[tuple[int, Customer, bytes, bytes]]] = {}
-        self._numbers = 200_000_000 + business.index * 1_000_000
-        self._people = [self._arrive(i, first_day, days) for i in range(customers)]
+        crm = Generic(business) if self._generic else Yclients(business)
+        told = business.provider in ("yclients", "altegio")
+        ledger = crm if isinstance(crm, Yclients) and told else None
+        self._till = Till(business) if business.provider == "iiko" else None
+        self._desk = Desk(business, rng, put, crm, ledger, Shop(business) if told else None)
+        self._sender = Sender(business, rng, put)
+        self._first_day = first_day
+        self._bookings: dict[int, list[Booking]] = {}
+        self._coming: dict[int, list[Story]] = {}
+        self._awaited: dict[str, Story] = {}
+        self._mail: dict[int, list[tuple[int, Customer]]] = {}
+        self._by_phone: dict[bytes, Customer] = {}
+        self._withdrawn: set[str] = set()
+        self._numbers = 200_000_000 + business.index * 2_000_000
+        self.people: list[Customer] = []
+        for number in range(customers):
+            self.people.append(self._arrive(number, first_day, days))
+        self._house = self._own_number() if customers > HOUSE_VISITS else None
 
     def live(self, day: int) -> None:
-        """Plans what is decided on this day: bookings with all that follows, messages."""
+        """Plans what is decided on this day: bookings, who comes, messages of the business."""
         # a list that grows while it is walked: who is booked today may book again today
-        for who, booked, start, local in self._bookings.get(day, ()):
-            self._book(who, booked, start, local)
+        for booking in self._bookings.get(day, ()):
+            self._book(booking)
         self._bookings.pop(day, None)
-        for at, who, command, category in self._mail.pop(day, ()):
-            self._send(at, who, command, category)
+        for story in self._coming.pop(day, ()):
+            self._come(story)
+        for at, who in self._mail.pop(day, ()):
+            self._sender.send_own(at, who.phone, who.name)
+        if self._house is not None and (day - self._first_day) % 50 == 37:
+            self._open_day(day, self._house)
+
+    def hear(self, command: Mapping[str, Any], made: int) -> None:
+        """Carries out a command that was made at an instant; the customer may act upon it."""
+        if command["withdrawn"]:
+            self._withdrawn.add(command["command_id"])
+            return
+        if command["phone"] is None:
+            return
+        phone = command["phone"][1:].encode()
+        who = self._by_phone.get(phone)
+        outcome = self._sender.carry_out(command, made, phone, b"" if who is None else who.name)
+        if command["visit"] is not None and outcome.read:
+            for number in command["visit"]["ids"]:
+                if number in self._awaited:
+                    self._awaited[number].reminded = True
+        if who is None:
+            return
+        if command["category"] == "marketing":
+            until = made + RETURN_DAYS * DAY
+            anyway = made < who.coming <= until or made < who.called <= until
+            if self._pull.lures(command["trigger"], anyway, self._rng):
+                self._lure(who, made, command["command_id"])
+        if self._rng.random() < FORGETS:
+            at = made + int((0.2 + 20 * self._rng.random()) * DAY)
+            tenant, identity = self._business.tenant.encode(), command["customer_id"].encode()
+            self._put(at, 300, forget_record, (tenant, identity))
+            who.left, who.until = 0, at // DAY
 
     def _arrive(self, number: int, first_day: int, days: int) -> Customer:
         rng = self._rng
         arrival = first_day + int(rng.random() * max(days, _LONG))
         who = customer(self._business, number, arrival, rng)
+        if self.people and rng.random() < 0.03:  # a family, or a couple, with one phone
+            relative = self.people[-1]
+            who.phone, who.written, who.alias = relative.phone, relative.written, b""
+        if who.phone:
+            self._by_phone[who.phone] = who
         if who.left == 0:
             at = arrival * DAY + int((4 + 10 * rng.random()) * HOUR)
-            self._desk.card(at, who, 0)
+            if self._till is None:
+                self._desk.card(at, who, 0)
         else:
             if who.left > 100 and rng.random() < 0.3:
                 arrival = first_day + int(rng.random() * min(who.rhythm, days))
                 who.until = arrival + int(20 + rng.expovariate(1 / 150))
             self._plan_visit(who, arrival * DAY, 0.0)
+        if who.alias and who.phone and self._business.messenger == "whatsapp":
+            self._write_first(who, (arrival - 2) * DAY)
         return who
 
-    def _plan_visit(self, who: Customer, after: int, interval: float) -> None:
+    def _write_first(self, who: Customer, day: int) -> None:
+        """Who hides the phone asks first, and tells the phone a day later."""
+        rng = self._rng
+        messenger = Messengers(self._business)
+        asked = day + int((6 + 12 * rng.random()) * HOUR)
+        for at, phone, text in (
+            (asked, b"", "Можно записаться?"),
+            (asked + DAY, who.phone, "Вот мой номер"),
+        ):
+            told = (messenger.number(rng), phone, who.name, at, text.encode(), who.alias)
+            self._put(at, SECOND, messenger.incoming, told)
+
+    def _own_number(self) -> Customer | None:
+        """Whom walk-in guests of an open day are entered as; few businesses do that."""
+        if self._business.index % 6 != 4:
+            return None
+        house = customer(self._business, len(self.people), self._first_day, self._rng)
+        while not house.phone:
+            give_phone(house, self._business, self._rng)
+        house.name, house.surname, house.birthday = b"Guest", b"of the day", b""
+        return house
+
+    def _plan_visit(
+        self, who: Customer, after: int, interval: float, lured: str = "", goes_on: bool = True
+    ) -> None:
         """The next visit: a slot in opening hours, booked hours or days ahead."""
         rng, vertical = self._rng, self._business.vertical
         lead = int(rng.expovariate(0.3))
+        if lured:
+            lead = min(lead, int(interval))
         zone = self._business.branches[who.branch].zone
         day = (after + int((interval + (lead if interval == 0.0 else 0)) * DAY)) // DAY
-        if (day + 3) % 7 in (0, 1) and rng.random() < 0.4:
+        if not lured and (day + 3) % 7 in (0, 1) and rng.random() < 0.4:
             day += 3  # fewer people come on Mondays and Tuesdays
         span = (vertical.closes - vertical.opens) * 4
         slot = int(span * (rng.random() + rng.random()) / 2)
@@ -95,26 +202,82 @@ class Life:
         while start < booked + 20 * MINUTE:
             local += DAY
             start = local - offset_ms(zone, local // DAY)
-        self._bookings.setdefault(booked // DAY, []).append((who, booked, start, local))
+        if goes_on:
+            who.coming = start
+        if lured:
+            who.called = start
+        booking = Booking(who, booked, start, local, lured, goes_on)
+        self._bookings.setdefault(booked // DAY, []).append(booking)
 
-    def _book(self, who: Customer, booked: int, start: int, local: int) -> None:
-        """One visit from its booking to its end, and what the customer does next."""
+    def _lure(self, who: Customer, made: int, command: str) -> None:
+        """A visit within a fortnight that would not have been; some of the lost come to stay."""
         rng = self._rng
-        visit = self._visit(who, booked)
-        story = Story(self._desk, visit, who, booked, start, local)
-        ended, came = story.tell()
-        self._write_to(visit, who, story)
-        who.left -= 1
+        lost = not who.coming
+        if lost:
+            stays = rng.random() < 0.5
+            who.left = rng.randint(2, 6) if stays else 1
+            who.until = made // DAY + (120 if stays else RETURN_DAYS)
+        tomorrow = (made // DAY + 1) * DAY
+        self._plan_visit(who, tomorrow, 1 + 10.5 * rng.random() ** 1.5, command, goes_on=lost)
+
+    def _book(self, booking: Booking) -> None:
+        """One visit from its booking up to its day."""
+        who = booking.who
+        if who.left <= 0 or booking.lured in self._withdrawn:
+            return
+        visit = self._visit(who, booking.booked, bool(booking.lured))
+        story = Story(
+            self._desk, visit, who, booking.booked, booking.start, booking.local,
+            sure=bool(booking.lured),
+        )  # fmt: skip
+        story.goes_on = booking.goes_on
+        if who.phone and visit.who is not None:
+            self._by_phone[who.phone] = who
+        if self._till is None:
+            story.book()
+        self._write_own(booking.booked)
+        if story.cancelled:
+            self._go_on(story, came=False, ended=story.ended)
+            return
+        self._awaited[self._number(visit)] = story
+        self._coming.setdefault(story.begins // DAY, []).append(story)
+
+    def _come(self, story: Story) -> None:
+        visit = story.visit
+        self._awaited.pop(self._number(visit), None)
+        if self._till is None:
+            ended, came = story.come()
+        else:
+            ended = dine(self._desk, self._till, visit, story.start, story.minutes)
+            came = True
+        self._go_on(story, came, ended)
+
+    def _go_on(self, story: Story, came: bool, ended: int) -> None:
+        """What the customer does next."""
+        rng, who = self._rng, story.who
         if came:
             who.came += 1
-            who.spent += visit.cost
+            who.spent += story.visit.cost
+            if who.came == who.new_phone_after and who.phone:
+                give_phone(who, self._business, rng)
+                self._by_phone.setdefault(who.phone, who)
+                if self._till is None:
+                    self._desk.card(ended + HOUR, who, 0)
+        if not story.goes_on:
+            return
+        who.left -= 1
+        who.coming = 0
         if who.left > 0:
             shape = 5.0
             interval = rng.gammavariate(shape, who.rhythm / shape)
             if ended // DAY + interval < who.until:
                 self._plan_visit(who, ended, interval)
 
-    def _visit(self, who: Customer, booked: int) -> Visit:
+    def _number(self, visit: Visit) -> str:
+        """The visit's id as a command names it."""
+        return f"v-{visit.id}" if self._generic else str(visit.id)
+
+    def _visit(self, who: Customer, booked: int, sure: bool) -> Visit:
         business, rng = self._business, self._rng
         service = int(len(business.services) * rng.random() ** 1.5)
         weight = business.services[service][1].weight
@@ -124,96 +287,46 @@ class Life:
         if rng.random() < 0.01:
             price = 0
         discount = rng.choice((5, 10, 15, 20)) if rng.random() < 0.15 else 0
-        cost = price * (100 - discount) // 100
-        self._numbers += 3
+        named: Customer | None = who
+        if self._till is not None:
+            named = guest(who, sure, rng)
+        elif rng.random() < 0.03 and not sure:
+            named = None
+        branch = who.branch
+        if len(business.branches) > 1 and rng.random() < 0.1:
+            branch = rng.randrange(len(business.branches))
+        self._numbers += _IDS_EACH
         return Visit(
             id=self._numbers,
             unit=self._numbers + 400_000_000,
-            who=None if rng.random() < 0.03 else who,
-            branch=who.branch,
+            who=named,
+            branch=branch,
             service=service,
             employee=rng.randrange(len(business.staff)),
             price=price,
-            cost=cost,
+            cost=price * (100 - discount) // 100,
             discount=discount,
             created=booked,
             online=rng.random() < 0.4,
         )
 
-    def _write_to(self, visit: Visit, who: Customer, story: Story) -> None:
-        """Four messages for a booked visit: its reminders, thanks, the rest campaigns."""
-        rng, business = self._rng, self._business
-        written = 0
-        if visit.who is not None:
-            for trigger, lead in business.reminders:
-                due = story.start - lead
-                if story.planned < due and story.coming_at(due):
-                    command = self._reminder_id(trigger, visit, story.start)
-                    written += self._post(due + SECOND, who, command, b"utility")
-            if story.attended and rng.random() < 0.8:
-                written += self._post(story.ended + 2 * HOUR, who, b"", b"marketing")
-        people = self._people
-        while written < MESSAGES_PER_VISIT:
-            at = story.booked + int(8 * HOUR * rng.random())
+    def _write_own(self, booked: int) -> None:
+        """What the business writes by itself to whomever, while this visit is booked."""
+        rng, people = self._rng, self.people
+        for _ in range(OWN_MESSAGES):
+            at = booked + int(8 * HOUR * rng.random())
             to = people[int(len(people) * rng.random())]
-            written += self._post(at, to, b"", b"marketing")
+            if to.phone:
+                self._mail.setdefault(at // DAY, []).append((at, to))
 
-    def _reminder_id(self, trigger: str, visit: Visit, start: int) -> bytes:
-        """The id that the engine gives to this reminder: its statuses find their command."""
-        business = self._business
-        number = f"v-{visit.id}" if self._generic else str(visit.id)
-        branch = business.branches[visit.branch].name
-        minute = utc(start)[:16].decode()
-        occasion = f"visit:{business.provider}:{branch}:{number}@{minute}Z"
-        return command_id(business.tenant, trigger, occasion).encode()
-
-    def _post(self, at: int, who: Customer, command: bytes, category: bytes) -> int:
-        self._mail.setdefault(at // DAY, []).append((at, who, command, category))
-        return 1
-
-    def _send(self, at: int, who: Customer, command: bytes, category: bytes) -> None:
-        """One message: the sender's receipt, its statuses, rarely an answer."""
-        rng, put = self._rng, self._put
-        phone = who.phone or b"70000000000"
-        command = command or b"%032x" % rng.getrandbits(128)
-        sms = self._generic and rng.random() < 0.2
-        write = self._messengers.sms_status if sms else self._messengers.statuses
-        message = b"sms-%024x" if sms else b"wamid.HBgLNzcwNTEyMzQ1NjcVAgARGBI%024XAA=="
-        letter = Letter(message % rng.getrandbits(96), phone, command, category)
-        if rng.random() < 0.42:
-            channel = b"sms" if sms else b"whatsapp"
-            put(at, 300, self._messengers.receipt, (letter, channel))
-            if not sms and rng.random() < 0.5:
-                letter = letter._replace(command=b"")
-
-        def tell(when: int, *told: Told) -> None:
-            put(when, _MESSENGER_DELAY, write, (letter, told))
-
-        sent = at + 700 + int(rng.random() * 2 * SECOND)
-        u = rng.random()
-        if u < 0.03 and not sms:
-            error = rng.choice(tuple(ERRORS))
-            tell(sent, (b"failed", sent, error))
-            return
-        delivered = sent + int(rng.expovariate(1 / (8 * SECOND))) + SECOND
-        if u < 0.05:
-            tell(delivered, (b"sent", sent, 0), (b"delivered", delivered, 0))
-        else:
-            tell(sent, (b"sent", sent, 0))
-            tell(delivered, (b"delivered", delivered, 0))
-        if rng.random() < 0.85:
-            read = delivered + 2 * SECOND + int(rng.expovariate(1 / (25 * MINUTE)))
-            tell(read, (b"read", read, 0))
-            if rng.random() < 0.15:  # a second device reads it too
-                tell(read + 3 * SECOND, (b"read", read + 2 * SECOND, 0))
-            if rng.random() < 0.012 and not sms:
-                self._answer(read + 40 * SECOND, who, phone)
-
-    def _answer(self, at: int, who: Customer, phone: bytes) -> None:
-        rng = self._rng
-        u = rng.random()
-        text = rng.choice(OPT_OUTS if u < 0.12 else REPLIES) if u < 0.9 else ""
-        message = b"wamid.HBgLNzcwNTEyMzQ1NjcVAgASGBI%024XAA==" % rng.getrandbits(96)
-        self._put(at, _MESSENGER_DELAY, self._messengers.incoming, (
-            message, phone, who.name, at, text.encode(),
-        ))  # fmt: skip
+    def _open_day(self, day: int, house: Customer) -> None:
+        """One phone, dozens of visits: a house number, not a person."""
+        rng, vertical, zone = self._rng, self._business.vertical, self._business.place.zone
+        house.branch = 0
+        for _ in range(HOUSE_VISITS):
+            quarters = rng.randrange((vertical.closes - vertical.opens) * 4)
+            local = day * DAY + vertical.opens * HOUR + quarters * 15 * MINUTE
+            start = local - offset_ms(zone, day)
+            visit = self._visit(house, start - HOUR, sure=True)
+            story = Story(self._desk, visit, house, start - HOUR, start, local, sure=True)
+            story.greet()

@@ -67,6 +67,8 @@ class Vertical(NamedTuple):
     closes: int
     crowd: float
     """How many customers such a business has, relative to the others."""
+    traffic: float
+    """How many webhooks a customer of it causes, relative to the others."""
 
 
 VERTICALS = (
@@ -86,6 +88,7 @@ VERTICALS = (
         9,
         20,
         1.0,
+        1.0,
     ),
     Vertical(
         "beauty_nails_brows",
@@ -102,6 +105,7 @@ VERTICALS = (
         10,
         21,
         1.0,
+        1.0,
     ),
     Vertical(
         "restaurant",
@@ -117,6 +121,7 @@ VERTICALS = (
         12,
         23,
         1.2,
+        1.0,
     ),
     Vertical(
         "medical",
@@ -133,6 +138,7 @@ VERTICALS = (
         8,
         20,
         1.1,
+        1.0,
     ),
     Vertical(
         "fitness",
@@ -148,6 +154,7 @@ VERTICALS = (
         8,
         21,
         0.25,
+        1.0,
     ),
     Vertical(
         "generic",
@@ -162,6 +169,7 @@ VERTICALS = (
         (5, 8, 7.0),
         9,
         19,
+        1.0,
         1.0,
     ),
 )
@@ -221,6 +229,12 @@ REPLIES = (
     "Перезвоните, пожалуйста",
     "Thank you, see you",
     "Рахмет",
+)
+MOVES = (
+    "перенесите, пожалуйста",
+    "Перенесите на завтра",
+    "Can we move it?",
+    "не смогу, перенесите",
 )
 OPT_OUTS = ("СТОП", "стоп", "STOP", "Stop.", "отписаться", "Отписаться!", "ТОҚТАТУ")
 

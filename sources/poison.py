@@ -12,6 +12,33 @@ from random import Random
 
 from sources.bodies import utc
 
+_WRONG = (
+    (
+        b"yclients",
+        b'{"company_id":{"x":1},"resource":"record","resource_id":[7],"status":1,"data":"gone"}',
+    ),
+    (
+        b"yclients",
+        (
+            b'{"company_id":1,"resource":"record","resource_id":7,"status":"update","data":'
+            b'{"id":7,"date":{"y":2026},"attendance":"many","services":"none","client":[1]}}'
+        ),
+    ),
+    (b"whatsapp", b'{"object":"whatsapp_business_account","entry":{"id":1}}'),
+    (
+        b"whatsapp",
+        b'{"entry":[{"changes":[{"field":"messages","value":{"statuses":[{"id":5,"status":[]}]}}]}]}',
+    ),
+    (b"wazzup", b'{"statuses":{"messageId":[5],"status":{}}}'),
+    (b"greenapi", b"[[],[]]"),
+    (
+        b"iiko",
+        b'[{"eventType":"TableOrderUpdate","eventInfo":{"creationStatus":"Success","order":[7]}}]',
+    ),
+    (b"generic", b"17"),
+)
+"""Bodies whose fields are of other types than their provider's."""
+
 Spoil = Callable[[bytes, Random], bytes]
 
 OVERSIZED_BYTES = 5 << 20
@@ -49,18 +76,8 @@ def unknown_provider(line: bytes, _: Random) -> bytes:
 
 def wrong_types(line: bytes, rng: Random) -> bytes:
     """An envelope in order around a body whose fields are of other types."""
-    bodies = (
-        b'{"company_id":{"x":1},"resource":"record","resource_id":[7],"status":1,"data":"gone"}',
-        (
-            b'{"company_id":1,"resource":"record","resource_id":7,"status":"update","data":'
-            b'{"id":7,"date":{"y":2026},"attendance":"many","services":"none","client":[1]}}'
-        ),
-        b'{"object":"whatsapp_business_account","entry":{"id":1}}',
-        b'{"entry":[{"changes":[{"field":"messages","value":{"statuses":[{"id":5,"status":[]}]}}]}]}',
-        b"[[],[]]",
-        b"17",
-    )
-    return _with_body(line, rng.choice(bodies))
+    provider, body = rng.choice(_WRONG)
+    return _with_body(_PROVIDER.sub(b'"provider":"%b"' % provider, line, count=1), body)
 
 
 def absurd_event_time(line: bytes, rng: Random) -> bytes:

@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from schemas.batch import I8
 from schemas.keys import row_keys, text_key
+from state.days import Counters, DayEnds, FlowDays, Minutes, SegmentDays, VisitDays
+from state.crowds import Crowds
 from state.due import DueColumn
 from state.index import Rows
+from state.messages import Messages, Tallies
+from state.money import Payments, Units, UnitVisits
+from state.people import Aliases
 from state.table import Table
 from state.tables import Clients, Customers, Occasions, Places, Scopes, Visits, Words
 from state.tenants import Tenants
@@ -40,8 +45,20 @@ class LaneState:
         self.places = Places()
         self.customers = Customers()
         self.clients = Clients()
+        self.aliases = Aliases()
         self.visits = Visits()
+        self.payments = Payments()
+        self.units = Units()
+        self.unit_visits = UnitVisits(self.visits, self.scopes)
         self.occasions = Occasions()
+        self.messages = Messages()
+        self.crowds = Crowds()
+        self.tallies = Tallies()
+        self.visit_days = VisitDays()
+        self.segment_days = SegmentDays()
+        self.flow_days = FlowDays()
+        self.day_ends = DayEnds()
+        self.minutes = Minutes()
         self.due = DueColumn(self.customers)
         self._word_rows: dict[str, int] = {}
         self._place_rows: dict[tuple[int, str | None], int] = {}
@@ -56,14 +73,27 @@ class LaneState:
             "places": self.places,
             "customers": self.customers,
             "clients": self.clients,
+            "aliases": self.aliases,
             "visits": self.visits,
+            "payments": self.payments,
+            "units": self.units,
             "occasions": self.occasions,
+            "messages": self.messages,
+            "crowds": self.crowds,
+            "tallies": self.tallies,
+            "visit_days": self.visit_days,
+            "segment_days": self.segment_days,
+            "flow_days": self.flow_days,
+            "day_ends": self.day_ends,
+            "minutes": self.minutes,
         }
 
     def rederive(self) -> None:
         """Rebuilds indexes, chains, zones and due instants from the stored columns."""
         for table in self.tables.values():
             table.reindex()
+            if isinstance(table, Counters):
+                table.find_least()
         self.tenants.adopt_stored()
         self._word_rows = {self.words.text[row]: row for row in self.words.live().tolist()}
         self._place_rows = {}
@@ -76,10 +106,19 @@ class LaneState:
         self.tenants.await_midnight(self.tenants.live(), self.clock_ms)
 
     def relink(self) -> None:
-        """Rebuilds the chains customer → clients → visits."""
-        clients, visits = self.clients, self.visits
+        """Rebuilds the chains customer → aliases, and → clients → visits and payments."""
+        clients, visits, aliases = self.clients, self.visits, self.aliases
+        _chain(aliases.live(), aliases.customer, self.customers.first_alias, aliases.next_alias)
         _chain(clients.live(), clients.customer, self.customers.first_client, clients.next_client)
         _chain(visits.live(), visits.client, clients.first_visit, visits.next_visit)
+        self.relink_money()
+
+    def relink_money(self) -> None:
+        """Rebuilds the chains client → payments and unit → payments, and the units' visits."""
+        clients, payments, units = self.clients, self.payments, self.units
+        _chain(payments.live(), payments.client, clients.first_payment, payments.next_payment)
+        _chain(payments.live(), payments.unit, units.first_payment, payments.next_in_unit)
+        self.unit_visits.rebuild()
 
     def intern(self, texts: list[str | None]) -> Rows:
         """Rows of these words, -1 for None."""

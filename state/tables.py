@@ -20,6 +20,10 @@ NEVER = np.iinfo(np.int64).max
 NO_DAY = np.iinfo(np.int32).min
 """The day of a visit that never was."""
 
+UNCOUNTED, UNATTRIBUTED = -1, -2
+"""A visit that no segment's revenue has: it does not count or its day is not over; it was nobody's
+when its day was over, or when it was told after that."""
+
 VACANT = -1
 """Status of a visit row that no version has filled yet."""
 
@@ -65,7 +69,13 @@ class Places(Table):
 
 
 class Customers(Table):
-    """One person at one tenant, under a canonical phone."""
+    """One person at one tenant, under a canonical phone; phone 0: under an alias as yet.
+
+    ``heir`` is whom the customer of an alias was merged into when its phone was learnt.
+    ``day_segment`` is the segment at the end of the tenant's last day; ``score_changed``: segment,
+    F, M or the last visit have changed since the last flush. ``placed`` counts visits that came
+    to the customer, as far as ``crowds.CROWD``: from then on each of the days has a row there.
+    """
 
     COLUMNS: ClassVar = {
         "key": Column("u8"),
@@ -85,8 +95,13 @@ class Customers(Table):
         "roll_due": Column("i8", NEVER),
         "reminder_due": Column("i8", NEVER),
         "flush_due": Column("i8", NEVER),
+        "day_segment": Column("i2"),
+        "score_changed": Column("?"),
+        "heir": Column("i4", -1),
+        "placed": Column("u1"),
         "due": Column("i8", NEVER, derived=True),
         "first_client": Column("i4", -1, derived=True),
+        "first_alias": Column("i4", -1, derived=True),
         "slot": Column("i4", -1, derived=True),
     }
     tenant: I4
@@ -105,13 +120,21 @@ class Customers(Table):
     roll_due: I8
     reminder_due: I8
     flush_due: I8
+    day_segment: NDArray[np.int16]
+    score_changed: Flags
+    heir: I4
+    placed: NDArray[np.uint8]
     due: I8
     first_client: I4
+    first_alias: I4
     slot: I4
 
 
 class Clients(Table):
-    """One card of a CRM, or the stand-in for visits that name a phone and no card."""
+    """One card of a CRM, or the stand-in for visits that name a phone and no card.
+
+    ``aliases`` are those that the card tells (JSON); ``linked``: it has belonged to a customer.
+    """
 
     COLUMNS: ClassVar = {
         "key": Column("u8"),
@@ -128,8 +151,11 @@ class Clients(Table):
         "consent_ms": Column("i8", NONE),
         "gone_day": Column("i4", NO_DAY),
         "gone_ms": Column("i8", NONE),
+        "aliases": Column("O", None),
+        "linked": Column("?"),
         "next_client": Column("i4", -1, derived=True),
         "first_visit": Column("i4", -1, derived=True),
+        "first_payment": Column("i4", -1, derived=True),
     }
     tenant: I4
     customer: I4
@@ -144,8 +170,11 @@ class Clients(Table):
     consent_ms: I8
     gone_day: I4
     gone_ms: I8
+    aliases: Objects
+    linked: Flags
     next_client: I4
     first_visit: I4
+    first_payment: I4
 
 
 class Visits(Table):
@@ -153,6 +182,8 @@ class Visits(Table):
 
     ``kept_day`` is the latest day that any version has told: while it is inside the window the row
     stays and refuses older versions. ``held_ms`` is the start whose reminders the visit holds.
+    ``counted`` is the segment whose revenue of its day has the visit. ``imported``: its start was
+    told by history, so that nobody is reminded of it.
     """
 
     COLUMNS: ClassVar = {
@@ -170,13 +201,19 @@ class Visits(Table):
         "day": Column("i4", NO_DAY),
         "kept_day": Column("i4", NO_DAY),
         "amount": Column("i8"),
+        "is_major": Column("?"),
         "foreign": Column("?"),
         "currency": Column("i4", -1),
         "place": Column("i4"),
         "services": Column("i4", -1),
         "staff": Column("i4", -1),
         "held_ms": Column("i8", NONE),
+        "counted": Column("i2", UNCOUNTED),
+        "imported": Column("?"),
+        "money_unit": Column("i8", NONE),
+        "unit": Column("i4", -1),
         "next_visit": Column("i4", -1, derived=True),
+        "next_same": Column("i4", -1, derived=True),
     }
     scope: I4
     id: I8
@@ -191,20 +228,26 @@ class Visits(Table):
     day: I4
     kept_day: I4
     amount: I8
+    is_major: Flags
     foreign: Flags
     currency: I4
     place: I4
     services: I4
     staff: I4
     held_ms: I8
+    counted: NDArray[np.int16]
+    imported: Flags
+    money_unit: I8
+    unit: I4
     next_visit: I4
+    next_same: I4
 
 
 class Occasions(Table):
     """What has been decided, so that no correction decides it again.
 
     A reminder's occasion is a visit, its start and a rule, and is kept until the start; that of an
-    entered segment until its minute is over (then ``start_ms`` is the end of that minute).
+    entered segment until its minute is over, or its command has expired (``start_ms`` is then).
     """
 
     COLUMNS: ClassVar = {

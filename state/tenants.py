@@ -1,6 +1,7 @@
 """Tenants and their settings in force, with the resolved numbers as columns for vectorised rules.
 
-State: the settings as they were given (JSON); every other column is derived from them
+State: the settings as they were given (JSON); monetary boundaries, which each midnight sets from
+       what customers have spent; every other column is derived from the settings
 """
 
 from __future__ import annotations
@@ -12,16 +13,34 @@ from numpy.typing import NDArray
 
 from schemas.batch import I4, I8, NONE, Objects
 from schemas.keys import row_keys, text_key
-from schemas.settings import DEFAULT_SETTINGS, TenantSettings, Trigger, parse_settings
+from schemas.settings import (
+    DEFAULT_SETTINGS,
+    TenantSettings,
+    Trigger,
+    parse_settings,
+    thresholds_version,
+)
 from state.index import Rows
 from state.table import Column, Table
 from state.zones import Zones
 
 _UNSET = np.iinfo(np.int64).max
+_NO_DAY = np.iinfo(np.int32).min
+
+BIG_ENOUGH = 300
+"""From so many customers on, boundaries are tertiles of what they have spent."""
+
+UNBOUNDED = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
+"""Lower bounds of M 3 and M 2 under which every digit is 2."""
 
 
 class Tenants(Table):
-    """One row a tenant; ``settings`` and ``reminders`` run beside the columns, by row."""
+    """One row a tenant; ``settings`` and ``reminders`` run beside the columns, by row.
+
+    ``big`` and ``fair`` are the lower bounds of M 3 and M 2 from ``bounds_day`` on, those ``before``
+    hold for customers whose day has not begun yet. ``crowd`` is the number of customers with a visit
+    in the window at the last midnight, ``check`` the lower median of a visit day's sum, NONE unknown.
+    """
 
     COLUMNS: ClassVar = {
         "key": Column("u8"),
@@ -32,9 +51,13 @@ class Tenants(Table):
         "cooling": Column("i4", derived=True),
         "often": Column("i4", derived=True),
         "repeated": Column("i4", derived=True),
-        "big": Column("i8", _UNSET, derived=True),
-        "fair": Column("i8", _UNSET, derived=True),
-        "bounded": Column("?", derived=True),
+        "big": Column("i8", UNBOUNDED[0]),
+        "fair": Column("i8", UNBOUNDED[1]),
+        "big_before": Column("i8", UNBOUNDED[0]),
+        "fair_before": Column("i8", UNBOUNDED[1]),
+        "bounds_day": Column("i4", _NO_DAY),
+        "crowd": Column("i4"),
+        "check": Column("i8", NONE),
         "zone": Column("i4", derived=True),
         "exponent": Column("i1", 2, derived=True),
         "midnight_ms": Column("i8", _UNSET, derived=True),
@@ -48,7 +71,11 @@ class Tenants(Table):
     repeated: I4
     big: I8
     fair: I8
-    bounded: NDArray[np.bool_]
+    big_before: I8
+    fair_before: I8
+    bounds_day: I4
+    crowd: I4
+    check: I8
     zone: I4
     exponent: NDArray[np.int8]
     midnight_ms: I8
@@ -60,6 +87,7 @@ class Tenants(Table):
         self.settings: list[TenantSettings] = []
         self.reminders: list[tuple[Trigger, ...]] = []
         self.entries: list[tuple[Trigger, ...]] = []
+        self._thresholds: list[tuple[str, str]] = []  # versions: before ``bounds_day``, from it on
         # Reminder rules as (tenant, rule) matrices: lead time, and a key of the rule's id.
         self.reminder_before: I8 = np.zeros((0, 0), np.int64)
         self.reminder_key: NDArray[np.uint64] = np.zeros((0, 0), np.uint64)
@@ -76,10 +104,51 @@ class Tenants(Table):
         return row
 
     def adopt(self, row: int, settings: TenantSettings) -> None:
-        """Puts new settings in force."""
+        """Puts new settings in force: at once, also for customers whose day has not begun yet."""
         self.stored[row] = settings.source
         self.changed[row] = True
+        big, fair = int(self.big[row]), int(self.fair[row])
+        if settings.monetary is not None:
+            big, fair = settings.monetary
+        elif self.crowd[row] < BIG_ENOUGH:
+            big, fair = self.fixed_boundaries(row, settings)
+        self.big[row] = self.big_before[row] = big
+        self.fair[row] = self.fair_before[row] = fair
+        self.bounds_day[row] = _NO_DAY
         self._apply(row, settings)
+
+    def fixed_boundaries(self, row: int, settings: TenantSettings) -> tuple[int, int]:
+        """Boundaries of a tenant with few customers: multiples of what one visit day brings."""
+        check = settings.average_check_minor
+        if check is None:
+            check = int(self.check[row])
+        if check == NONE:
+            return UNBOUNDED
+        often, repeated = settings.frequency
+        return often * check, repeated * check
+
+    def begin_boundaries(self, rows: Rows, days: I4, big: I8, fair: I8) -> None:
+        """Boundaries from these days on; those in force until now are those before."""
+        self.big_before[rows], self.fair_before[rows] = self.big[rows], self.fair[rows]
+        self.big[rows], self.fair[rows] = big, fair
+        self.bounds_day[rows] = days
+        self.touch(rows)
+        for row in rows.tolist():
+            self._name_thresholds(row)
+
+    def boundaries_on(self, tenants: I4, days: I4) -> tuple[I8, I8]:
+        """Lower bounds of M 3 and M 2 for customers who are in these days."""
+        old = days < self.bounds_day[tenants]
+        big = np.where(old, self.big_before[tenants], self.big[tenants])
+        return big, np.where(old, self.fair_before[tenants], self.fair[tenants])
+
+    def boundaries(self, row: int) -> tuple[int, int] | None:
+        """Lower bounds of M 3 and M 2 in force; ``None``: every digit is 2."""
+        return _told(int(self.big[row]), int(self.fair[row]))
+
+    def thresholds_on(self, row: int, day: int) -> str:
+        """``thresholds_version`` of what a customer who is in this day is scored with."""
+        return self._thresholds[row][int(day >= self.bounds_day[row])]
 
     def adopt_stored(self) -> None:
         """Rebuilds what is derived, after a restore."""
@@ -111,17 +180,23 @@ class Tenants(Table):
             self.settings.append(DEFAULT_SETTINGS)
             self.reminders.append(())
             self.entries.append(())
+            self._thresholds.append(("", ""))
         self.settings[row] = settings
         self.reminders[row] = tuple(t for t in settings.triggers if t.kind == "reminder")
         self.entries[row] = tuple(t for t in settings.triggers if t.kind == "segment_entered")
         self.window[row] = settings.window_days
         self.recent[row], self.cooling[row] = settings.recency_days
         self.often[row], self.repeated[row] = settings.frequency
-        self.bounded[row] = settings.boundaries is not None
-        self.big[row], self.fair[row] = settings.boundaries or (_UNSET, _UNSET)
         self.zone[row] = self._zones.code(settings.timezone)
         self.exponent[row] = settings.currency_exponent
         self._set_reminders(row)
+        self._name_thresholds(row)
+
+    def _name_thresholds(self, row: int) -> None:
+        settings = self.settings[row]
+        now = thresholds_version(settings, self.boundaries(row))
+        held = _told(int(self.big_before[row]), int(self.fair_before[row]))
+        self._thresholds[row] = (thresholds_version(settings, held), now)
 
     def _set_reminders(self, row: int) -> None:
         rules = self.reminders[row]
@@ -136,3 +211,7 @@ class Tenants(Table):
         for place, rule in enumerate(rules):
             self.reminder_before[row, place] = rule.before_ms
             self.reminder_key[row, place] = text_key(rule.id)
+
+
+def _told(big: int, fair: int) -> tuple[int, int] | None:
+    return None if (big, fair) == UNBOUNDED else (big, fair)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Streams:
         default_factory=lambda: defaultdict(list)
     )
     digests: dict[int, int] = field(default_factory=dict)
+    states: dict[int, LaneState] = field(default_factory=dict)
 
     def add(self, outputs: Outputs) -> None:
         """Append what one batch owed."""
@@ -58,16 +59,33 @@ class Streams:
 
     def profiles(self) -> dict[str, Row]:
         """The last line of every customer that is still one."""
-        last = {row["customer_id"]: row for row in self.rows("profiles")}
-        return {
-            who: row
-            for who, row in last.items()
-            if row.get("merged_into") is None and not row.get("forgotten")
-        }
+        last = self._last_profiles()
+        return {who: row for who, row in last.items() if not _is_tombstone(row)}
+
+    def tombstones(self) -> dict[str, Row]:
+        """The last line of every customer that was merged or forgotten, and is no more."""
+        last = self._last_profiles()
+        return {who: row for who, row in last.items() if _is_tombstone(row)}
+
+    def _last_profiles(self) -> dict[str, Row]:
+        return {row["customer_id"]: row for row in self.rows("profiles")}
+
+    def boundaries(self) -> dict[str, tuple[int, int] | None]:
+        """Lower bounds of M 3 and M 2 in force at every tenant; ``None``: every digit is 2."""
+        found: dict[str, tuple[int, int] | None] = {}
+        for state in self.states.values():
+            tenants = state.tenants
+            for row in tenants.live().tolist():
+                found[tenants.name[row]] = tenants.boundaries(row)
+        return found
 
     def profile(self, tenant: str, phone: int) -> Row:
         """The customer's last profile; ``KeyError`` if there never was one."""
         return self.profiles()[customer_id(ID_KEY, tenant, phone)]
+
+
+def _is_tombstone(row: Row) -> bool:
+    return row.get("merged_into") is not None or bool(row.get("forgotten"))
 
 
 def chunk_of(lines: Sequence[bytes], start: int, stop: int) -> Chunk:
@@ -102,13 +120,25 @@ def run(
 ) -> Streams:
     """Fold the whole log, cut as told; ``ended`` closes every lane, as a replay does."""
     states = {lane: LaneState(lane, id_key=ID_KEY) for lane in range(lanes)}
-    streams = Streams()
+    streams = Streams(states=states)
     for start, stop in pieces(len(lines), cuts):
         feed(states, lines, start, stop, streams)
     if ended:
         for state in states.values():
             streams.add(close(state))
     return streams
+
+
+T = TypeVar("T")
+
+
+def watch(lines: Sequence[bytes], look: Callable[[Streams], T]) -> Iterator[tuple[int, T]]:
+    """Folds one record at a time and looks after each: its position, and what is seen."""
+    states = {0: LaneState(0, id_key=ID_KEY)}
+    streams = Streams(states=states)
+    for position in range(len(lines)):
+        feed(states, lines, position, position + 1, streams)
+        yield position, look(streams)
 
 
 def comparable(streams: Streams) -> dict[tuple[int, str], list[Message]]:

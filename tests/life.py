@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
+from tests.life_parts import draw
 from tests.logs import (
     DAY,
     HOUR,
@@ -91,11 +92,13 @@ class Life:
 
     ``orderly``: every version is newer than the last and no visit is too old to count.
     ``plain``: phones are written in E.164, so that they need no country.
+    ``parts``: what the life may hold besides, each with an even chance.
     """
 
     chance: Random
     orderly: bool = False
     plain: bool = False
+    parts: tuple[str, ...] = ()
 
     def log(self, size: int, tenants: int) -> list[Record]:
         """About ``3 * size`` records."""
@@ -114,19 +117,26 @@ class Life:
         for _ in range(size // 8):
             self._message(chance.choice(self.places))
         for _ in range(size // 8):
-            event = self._moment()
-            self._add(event, heartbeat(event))
+            event = self.moment()
+            self.add(event, heartbeat(event))
         if not self.orderly and chance.random() < 0.3:
             self._rescore(chance.choice(self.places))
+        for part in self.parts:
+            if chance.random() < 0.5:
+                for _ in range(1 if part == "crowd" else chance.randrange(1, size // 6 + 3)):
+                    draw(self, part)
         return self._in_order()
 
-    def _moment(self) -> int:
+    def moment(self) -> int:
+        """When something happens, to the minute."""
         return self.begin + self.chance.randrange(1, self.span // MINUTE) * MINUTE
 
-    def _add(self, event: int, told: Record) -> None:
+    def add(self, event: int, told: Record) -> None:
+        """A record that tells of this moment, and arrives then or later."""
         self.items.append((event + self.chance.choice(LATENESS), event, told))
 
-    def _settings(self, place: Place, at: int) -> Record:
+    def settings(self, place: Place, at: int) -> Record:
+        """Settings of a place, scored in one of a few ways."""
         scoring = self.chance.choice(SCORINGS) | {"window_days": self.window}
         return settings(
             place.tenant,
@@ -141,10 +151,10 @@ class Life:
         )
 
     def _rescore(self, place: Place) -> None:
-        event = self._moment()
-        self._add(event, self._settings(place, event))
+        event = self.moment()
+        self.add(event, self.settings(place, event))
 
-    def _phone(self, place: Place, who: int | None) -> str | None:
+    def phone(self, place: Place, who: int | None) -> str | None:
         """A number in one of the ways in which people write it, or none; orderly: the client's."""
         digit = who if self.orderly else self.chance.choice((1, 1, 2, 3, 4, None))
         if digit is None:
@@ -158,7 +168,8 @@ class Life:
             ways += [spaced, f"8 {written[2:5]} {written[5:]}"]
         return self.chance.choice(ways)
 
-    def _start(self, place: Place) -> int:
+    def start(self, place: Place) -> int:
+        """When a visit starts, often at the edge of a day."""
         first, last = (-3 if self.orderly else -8), self.span // DAY + 3
         day = self.begin + self.chance.randrange(first, last + 1) * DAY
         midnight = local(wall(day, place.zone)[:10], place.zone)
@@ -169,24 +180,24 @@ class Life:
         provider = chance.choice(("generic", "generic", "yclients", "altegio"))
         company = chance.choice((501, 501, 502))
         number, who = chance.randrange(1, self.pool), chance.choice((1, None, 2, 3))
-        phone = self._phone(place, who)
-        start, event = self._start(place), self._moment()
+        phone = self.phone(place, who)
+        start, event = self.start(place), self.moment()
         for step in range(chance.choice((1, 1, 2, 3, 4))):
             event += step * chance.choice((0, 1, 90, 1500)) * MINUTE
             if chance.random() < 0.2:
-                start = self._start(place)
+                start = self.start(place)
             if chance.random() < 0.1:
                 who = chance.choice((1, None, 2))
-                phone = self._phone(place, who)
+                phone = self.phone(place, who)
             status, amount = chance.choice(STATUSES), chance.choice((0, 90_000, 250_000, 500_000))
-            version = self._version(event)
+            version = self.version(event)
             if provider == "generic":
                 told: dict[str, Any] = {"status": "cancelled" if status == "deleted" else status}
                 told |= {"version": version, "phone": phone, "starts_at": start}
                 told |= {"client": None if who is None else f"crm-{who}", "amount_minor": amount}
                 told |= {"currency": chance.choice((None, place.currency, "XAF"))}
                 told |= {"branch": chance.choice((None, "b1")), "services": ["s"]}
-                self._add(event, visit(place.tenant, event, f"v{number}", **told))
+                self.add(event, visit(place.tenant, event, f"v{number}", **told))
             else:
                 wide: dict[str, Any] = {"attendance": ATTENDANCE.get(status, 0)}
                 wide |= {"date": wall(start, "Asia/Tokyo" if company == 502 else place.zone)}
@@ -194,9 +205,10 @@ class Life:
                 wide |= {"provider": provider, "company": company, "version": version}
                 wide |= {"client": who, "phone": phone, "deleted": status == "deleted"}
                 wide |= {"status": "delete" if chance.random() < 0.05 else "update"}
-                self._add(event, record(place.tenant, event, number, **wide))
+                self.add(event, record(place.tenant, event, number, **wide))
 
-    def _version(self, event: int) -> int | None:
+    def version(self, event: int) -> int | None:
+        """A version that grows with the moment, collides with others, or is not told."""
         if self.orderly:
             self.last = getattr(self, "last", 0) + 1
             return self.last
@@ -206,25 +218,25 @@ class Life:
 
     def _card(self, place: Place) -> None:
         chance = self.chance
-        who, event = chance.choice((1, 2, 3)), self._moment()
+        who, event = chance.choice((1, 2, 3)), self.moment()
         company, provider = chance.choice((501, 502)), chance.choice(("yclients", "altegio"))
         crm = chance.random() < 0.5
         for _ in range(chance.choice((1, 2))):
-            phone, version = self._phone(place, who), self._version(event)
+            phone, version = self.phone(place, who), self.version(event)
             if crm:
                 told = card(place.tenant, event, f"crm-{who}", phone=phone, version=version)
             else:
                 wide: dict[str, Any] = {"provider": provider, "company": company}
                 told = client(place.tenant, event, who, phone=phone, version=version, **wide)
-            self._add(event, told)
+            self.add(event, told)
             event += chance.randrange(1, 3000) * MINUTE
 
     def _message(self, place: Place) -> None:
-        phone, event = f"{place.phone}{self.chance.choice((1, 5))}", self._moment()
+        phone, event = f"{place.phone}{self.chance.choice((1, 5))}", self.moment()
         if self.chance.random() < 0.5:
-            self._add(event, message_in(place.tenant, event, f"m{event}", phone))
+            self.add(event, message_in(place.tenant, event, f"m{event}", phone))
         else:
-            self._add(event, whatsapp_message(place.tenant, event, f"w{event}", phone[1:]))
+            self.add(event, whatsapp_message(place.tenant, event, f"w{event}", phone[1:]))
 
     def _in_order(self) -> list[Record]:
         """By arrival, settings first, a heartbeat last; some records come again."""
@@ -233,7 +245,7 @@ class Life:
                 if told["kind"] == "webhook" and self.chance.random() < 0.06:
                     self.items.append((arrival + self.chance.choice(LATENESS), event, dict(told)))
         self.items.sort(key=lambda item: item[0])
-        firsts = [(self.begin, self._settings(place, self.begin)) for place in self.places]
+        firsts = [(self.begin, self.settings(place, self.begin)) for place in self.places]
         log = [*firsts, *((arrival, told) for arrival, _, told in self.items)]
         end = max(arrival for arrival, _ in log) + self.chance.choice((0, 0, 1, 5, 30)) * DAY
         log.append((past_midnight(end), heartbeat(past_midnight(end))))
@@ -253,26 +265,34 @@ def ended(log: list[Record]) -> list[Record]:
     return [*log, heartbeat(past_midnight(clock))]
 
 
-def small_logs() -> st.SearchStrategy[list[Record]]:
+READY: tuple[str, ...] = ()
+"""Parts that every property is tried on."""
+
+
+def small_logs(parts: tuple[str, ...] = READY) -> st.SearchStrategy[list[Record]]:
     """Tens of records whose every choice shrinks."""
     return st.builds(
-        lambda chance, size, tenants: Life(chance).log(size, tenants),
+        lambda chance, size, tenants: Life(chance, parts=parts).log(size, tenants),
         st.randoms(use_true_random=False),
         st.integers(1, 12),
         st.integers(1, 4),
     )
 
 
-def large_logs(orderly: bool = False, plain: bool = False) -> st.SearchStrategy[list[Record]]:
+def large_logs(
+    orderly: bool = False, plain: bool = False, parts: tuple[str, ...] = READY
+) -> st.SearchStrategy[list[Record]]:
     """Hundreds of records from a seed."""
     return st.builds(
-        lambda seed, size, tenants: Life(Random(seed), orderly, plain).log(size, tenants),
+        lambda seed, size, tenants: Life(Random(seed), orderly, plain, parts).log(size, tenants),
         st.integers(0, 2**32),
         st.integers(20, 100),
         st.integers(1, 4),
     )
 
 
-def logs() -> st.SearchStrategy[list[bytes]]:
+def logs(parts: tuple[str, ...] = READY) -> st.SearchStrategy[list[bytes]]:
     """Lines of either."""
-    return st.one_of(small_logs(), large_logs()).map(lambda log: Lines(lines_of(log)))
+    return st.one_of(small_logs(parts), large_logs(parts=parts)).map(
+        lambda log: Lines(lines_of(log))
+    )

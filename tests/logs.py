@@ -135,6 +135,7 @@ def record(
     costs: tuple[tuple[float, int], ...] = (),
     company: int = 501,
     provider: str = "yclients",
+    unit: int | None = None,
 ) -> Record:
     """A yclients record; ``costs`` are (cost, amount) of its services, ``date`` is naive local."""
     services = [
@@ -145,7 +146,7 @@ def record(
     body: Record = {"id": id, "company_id": company, "services": services, "client": who}
     body |= {"staff": {"id": 1, "name": "М"}, "date": date, "attendance": attendance}
     body |= {"datetime": "2020-11-21T16:00:00+03:00", "seance_length": 3600, "deleted": deleted}
-    body |= {"visit_id": id + 900_000, "confirmed": 1, "paid_full": 0, "custom_fields": []}
+    body |= {"visit_id": unit or id + 900_000, "confirmed": 1, "paid_full": 0, "custom_fields": []}
     if version is not None:
         body["last_change_date"] = changed_at(version)
     return _yclients(tenant, at, provider, company, "record", id, status, body)
@@ -183,6 +184,167 @@ def _yclients(
     return envelope(
         "webhook", tenant, at, provider=provider, branch=str(company), body=body | {"data": data}
     )
+
+
+def payment(
+    tenant: str,
+    at: When,
+    id: int,
+    amount: float,
+    *,
+    date: str,
+    version: int | None = None,
+    unit: int | None = None,
+    sale: int | None = None,
+    client: int | None = None,
+    phone: str | None = None,
+    deleted: bool = False,
+    company: int = 501,
+    provider: str = "yclients",
+) -> Record:
+    """A yclients payment for a visit's unit, for a sale of goods, or for neither."""
+    body = _money(id, date, version, unit, client, phone, deleted) | {"amount": amount}
+    if sale is not None:
+        body |= {"sold_item_id": sale, "sold_item_type": "goods_transaction"}
+    status = "delete" if deleted else "update"
+    return _yclients(tenant, at, provider, company, "finances_operation", id, status, body)
+
+
+def sale(
+    tenant: str,
+    at: When,
+    id: int,
+    cost: float,
+    *,
+    date: str,
+    version: int | None = None,
+    unit: int | None = None,
+    client: int | None = None,
+    phone: str | None = None,
+    deleted: bool = False,
+    company: int = 501,
+    provider: str = "yclients",
+) -> Record:
+    """A yclients sale of goods."""
+    body = _money(id, date, version, unit, client, phone, deleted)
+    body |= {"cost": cost, "amount": -1, "create_date": body.pop("date")}
+    status = "delete" if deleted else "update"
+    return _yclients(tenant, at, provider, company, "goods_operations_sale", id, status, body)
+
+
+def _money(
+    id: int,
+    date: str,
+    version: int | None,
+    unit: int | None,
+    client: int | None,
+    phone: str | None,
+    deleted: bool,
+) -> Record:
+    who = None if client is None else {"id": client, "name": "Я", "phone": phone or ""}
+    body: Record = {"id": id, "date": date, "visit_id": unit or 0, "record_id": 0, "client": who}
+    body |= {"deleted": deleted, "expense": {"id": 5, "title": "s"}}
+    return body if version is None else body | {"last_change_date": changed_at(version)}
+
+
+def history(tenant: str, at: When, *told: Record) -> Record:
+    """Imported past: the bodies of these ``generic`` webhooks."""
+    found = [each["body"] for each in told]
+    visits = [body for body in found if body["type"] == "visit"]
+    customers = [body for body in found if body["type"] == "client"]
+    return envelope("history", tenant, at, visits=visits, customers=customers)
+
+
+def forget(tenant: str, at: When, customer_id: str) -> Record:
+    """A customer's wish to be forgotten."""
+    return envelope("forget", tenant, at, customer_id=customer_id)
+
+
+def whatsapp_status(
+    tenant: str, at: When, id: str, digits: str | None, status: str = "delivered"
+) -> Record:
+    """What became of a message, through the Cloud API."""
+    told: Record = {"id": id, "status": status, "timestamp": str(ms(at) // 1000)}
+    if digits is not None:
+        told["recipient_id"] = digits
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "15550783881", "phone_number_id": "1065403"},
+        "statuses": [told],
+    }
+    entry = [{"id": "1022901", "changes": [{"field": "messages", "value": value}]}]
+    body = {"object": "whatsapp_business_account", "entry": entry}
+    return envelope("webhook", tenant, at, provider="whatsapp", body=body)
+
+
+def wazzup_message(
+    tenant: str, at: When, id: str, chat: str, kind: str = "whatsapp", is_echo: bool = False
+) -> Record:
+    """An incoming message, or one that the staff wrote by hand."""
+    told: Record = {"messageId": id, "dateTime": stamp(at), "channelId": "b96a353b"}
+    told |= {"chatType": kind, "chatId": chat, "type": "text", "isEcho": is_echo}
+    told |= {"text": "здравствуйте", "status": "inbound" if not is_echo else "sent"}
+    return envelope("webhook", tenant, at, provider="wazzup", body={"messages": [told]})
+
+
+def wazzup_status(tenant: str, at: When, id: str, status: str = "delivered") -> Record:
+    """A status, which names nobody."""
+    body = {"statuses": [{"messageId": id, "timestamp": stamp(at), "status": status}]}
+    return envelope("webhook", tenant, at, provider="wazzup", body=body)
+
+
+def greenapi_message(tenant: str, at: When, id: str, digits: str) -> Record:
+    """An incoming message."""
+    chat = f"{digits}@c.us"
+    body: Record = {"typeWebhook": "incomingMessageReceived", "timestamp": ms(at) // 1000}
+    body |= {"instanceData": {"idInstance": 1101000002}, "idMessage": id}
+    body |= {"senderData": {"chatId": chat, "sender": chat, "senderName": "Я"}}
+    text = {"textMessage": "здравствуйте"}
+    body |= {"messageData": {"typeMessage": "textMessage", "textMessageData": text}}
+    return envelope("webhook", tenant, at, provider="greenapi", body=body)
+
+
+def greenapi_status(
+    tenant: str, at: When, id: str, digits: str, status: str = "delivered"
+) -> Record:
+    """What became of a message."""
+    body: Record = {"typeWebhook": "outgoingMessageStatus", "chatId": f"{digits}@c.us"}
+    body |= {"instanceData": {"idInstance": 1101000002}, "timestamp": ms(at) // 1000}
+    body |= {"idMessage": id, "status": status, "sendByApi": True}
+    return envelope("webhook", tenant, at, provider="greenapi", body=body)
+
+
+def order(
+    tenant: str,
+    at: When,
+    id: str,
+    *,
+    closed: When,
+    status: str = "Closed",
+    sum: float = 4200,
+    phone: str | None = None,
+    provider: str = "iiko",
+) -> Record:
+    """An iiko order."""
+    who = None if phone is None else {"name": "Я", "phone": phone}
+    told = {"id": f"o-{id}", "status": status, "number": 57, "sum": sum, "customer": who}
+    info = {"id": id, "organizationId": "550e8400", "timestamp": ms(closed) // 1000}
+    info |= {"creationStatus": "Success", "errorInfo": None}
+    body: Record = {"eventType": "TableOrderUpdate", "organizationId": "550e8400"}
+    body |= {"eventTime": stamp(at)[:23].replace("T", " "), "correlationId": "c090de0b"}
+    body |= {"eventInfo": info | {"order": told | {"items": [], "payments": []}}}
+    return envelope("webhook", tenant, at, provider=provider, body=[body])
+
+
+def rubbish(tenant: str, at: When, kind: int) -> Record:
+    """A webhook that cannot be used: no JSON, no start, an unknown provider."""
+    bodies: tuple[tuple[str, Any], ...] = (
+        ("generic", "<html>502</html>"),
+        ("generic", {"type": "visit", "id": "broken", "status": "attended"}),
+        ("yclients", {"company_id": 501, "resource": "record", "resource_id": 7, "data": 3}),
+    )
+    provider, body = bodies[kind % len(bodies)]
+    return envelope("webhook", tenant, at, provider=provider, body=body)
 
 
 def lines_of(records: list[Record]) -> list[bytes]:

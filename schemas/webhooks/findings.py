@@ -42,6 +42,9 @@ _NAMES = {
 RECEIPT = "receipt"
 """Stands where the provider does for what our own senders answer."""
 
+Alias = tuple[str, str]
+"""A messenger and what it calls a person."""
+
 E = TypeVar(
     "E", VisitEvents, ClientEvents, StatusEvents, IncomingEvents, PaymentEvents, WebhookRows
 )

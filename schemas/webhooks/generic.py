@@ -39,6 +39,7 @@ from schemas.record import UNREADABLE, TypedWebhook, Webhook, typed
 from schemas.webhooks import drift
 from schemas.webhooks.drift import LARGEST, MOST_MONEY, Refusal, Whole
 from schemas.webhooks.findings import (
+    Alias,
     Findings,
     all_the_same,
     flags,
@@ -152,6 +153,8 @@ class GenericWebhook(TypedWebhook, kw_only=True, gc=False, tag="generic"):
     body: Body
 
 
+WEBHOOKS = (GenericWebhook,)
+
 decode_body = msgspec.json.Decoder(Body, strict=False).decode
 
 VISIT_STATUSES = {
@@ -191,16 +194,16 @@ class Reader:
 
     def read(self, record: int, webhook: GenericWebhook) -> None:
         """One webhook; ``record`` is its place in the batch."""
-        body = webhook.body
         try:
-            row = _ROWS[type(body)](body, webhook.branch or "")
+            self.take(record, webhook.tenant, webhook.branch, webhook.body)
         except Refusal as refusal:
             self.findings.refuse(record, refusal.reason, refusal.message)
-            return
-        scope = self.findings.scopes[webhook.tenant, self.provider, webhook.branch]
+
+    def take(self, record: int, tenant: str, branch: str | None, body: Body) -> None:
+        """One object; raises ``Refusal`` where it lacks something."""
+        row = _ROWS[type(body)](body, branch or "")
+        scope = self.findings.scopes[tenant, self.provider, branch]
         self._rows[type(body)].append((record, scope, *row))
-        if type(body) is Client and body.aliases:
-            self.findings.ignore("aliases")
 
     def finish(self) -> None:
         """Adds everything that was read."""
@@ -240,12 +243,20 @@ def _client(body: Client, _: str) -> Row:
         yyyymmdd(body.birthday),
         body.locale or None,
         -1 if told is None else int(told),
+        _aliases(body.aliases),
     )
 
 
+def _aliases(told: dict[str, Any] | None) -> tuple[Alias, ...] | None:
+    """What messengers call the person; a name that is neither a text nor a number is none."""
+    names = ((kind, drift.phone(name)) for kind, name in (told or {}).items() if kind)
+    return tuple(sorted((kind, name) for kind, name in names if name)) or None
+
+
 def _status(body: MessageStatus, _: str) -> Row:
+    phone, channel = drift.phone(body.phone), body.channel or None
     status = MESSAGE_STATUSES[body.status]
-    return str(body.message_id), status, body.at, body.command_id or None, drift.phone(body.phone)
+    return str(body.message_id), status, body.at, body.command_id or None, phone, channel
 
 
 def _message(body: MessageIn, _: str) -> Row:
@@ -297,6 +308,7 @@ def _add_visits(provider: str, rows: list[Row], findings: Findings) -> None:
         status=flags(status),
         start_ms=start,
         local_ms=local,
+        keeps_start=np.zeros(count, np.int8),
         duration_ms=np.where(known & (length > 0), length, NONE),
         client=integers(client),
         phone=objects(phone, count),
@@ -322,7 +334,8 @@ def _told(texts: Sequence[str], instant: I8, local: I8) -> NDArray[np.bool_]:
 def _add_clients(provider: str, rows: list[Row], findings: Findings) -> None:
     if not rows:
         return
-    record, scope, number, version, phone, name, birthday, locale, consent = zip(*rows, strict=True)
+    record, scope, number, version, phone, name, *rest = zip(*rows, strict=True)
+    birthday, locale, consent, aliases = rest
     count = len(rows)
     clients = ClientEvents(
         record=indexes(record),
@@ -335,7 +348,7 @@ def _add_clients(provider: str, rows: list[Row], findings: Findings) -> None:
         locale=objects(locale, count),
         consent=flags(consent),
         deleted=np.zeros(count, np.int8),
-        aliases=all_the_same(None, count),
+        aliases=objects(aliases, count),
     )
     findings.add(provider, clients, np.ones(count, np.bool_), "body")
 
@@ -343,7 +356,7 @@ def _add_clients(provider: str, rows: list[Row], findings: Findings) -> None:
 def _add_statuses(provider: str, rows: list[Row], findings: Findings) -> None:
     if not rows:
         return
-    record, scope, message, status, at, command, phone = zip(*rows, strict=True)
+    record, scope, message, status, at, command, phone, channel = zip(*rows, strict=True)
     count = len(rows)
     at_ms = instants(at)
     statuses = StatusEvents(
@@ -356,7 +369,7 @@ def _add_statuses(provider: str, rows: list[Row], findings: Findings) -> None:
         phone=objects(phone, count),
         error=np.zeros(count, np.int32),
         alias=all_the_same(None, count),
-        channel=all_the_same(None, count),
+        channel=objects(channel, count),
     )
     findings.add(provider, statuses, at_ms != NONE, "body.at")
 

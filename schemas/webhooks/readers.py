@@ -4,25 +4,31 @@ Takes: the bytes of a record, or the body of a webhook alone
 Out:   typed webhooks; the readers of one batch, made where they are first needed
 Errors: ``UNREADABLE`` where a record is no webhook, or one whose body is not as its provider
        documents it; a webhook of a provider without a reader is refused by ``Stranger``
+
+Which providers there are is told in one place, ``schemas.webhooks.MODULES``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, get_args
+from functools import reduce
+from importlib import import_module
+from operator import or_
+from typing import Any, Protocol
 
 import msgspec
 
-from schemas.record import PROVIDERS, Webhook
-from schemas.webhooks import generic, whatsapp, yclients
+from schemas.record import TypedWebhook, Webhook
+from schemas.webhooks import MODULES
 from schemas.webhooks.findings import Findings
+from schemas.webhooks.forms import unwrapped
 
 
 class Reader(Protocol):
     """Turns a provider's webhooks into events, one by one, and adds them to the findings."""
 
     def read(self, record: int, webhook: Any) -> None:
-        """One of ``ReadableWebhook``; ``record`` is its place in the batch."""
+        """One that could be read in one pass; ``record`` is its place in the batch."""
 
     def read_raw(self, record: int, webhook: Webhook) -> None:
         """One that could not be read in one pass; its body need not be at fault."""
@@ -31,33 +37,28 @@ class Reader(Protocol):
         """Adds everything that was read."""
 
 
+_MODULES = {
+    provider: import_module(f"{__package__}.{module}") for provider, module in MODULES.items()
+}
+
 READERS: dict[str, Callable[[str, Findings], Reader]] = {
-    "yclients": yclients.Reader,
-    "altegio": yclients.Reader,
-    "whatsapp": whatsapp.Reader,
-    "generic": generic.Reader,
+    provider: module.Reader for provider, module in _MODULES.items()
 }
 
 BODIES: dict[str, Callable[[Any], object]] = {
-    "yclients": yclients.decode_body,
-    "altegio": yclients.decode_body,
-    "whatsapp": whatsapp.decode_body,
-    "generic": generic.decode_body,
+    provider: module.decode_body for provider, module in _MODULES.items()
 }
-
-ReadableWebhook = (
-    whatsapp.WhatsappWebhook
-    | yclients.YclientsWebhook
-    | yclients.AltegioWebhook
-    | generic.GenericWebhook
-)
-
-decode_webhook = msgspec.json.Decoder(ReadableWebhook, strict=False).decode
-"""Envelope and body in one pass, which skips over the body once less; most records take it."""
 
 PROVIDER_OF: dict[type, str] = {
-    kind: str(kind.__struct_config__.tag) for kind in get_args(ReadableWebhook)
+    kind: str(kind.__struct_config__.tag)
+    for module in dict.fromkeys(_MODULES.values())
+    for kind in module.WEBHOOKS
 }
+
+decode_webhook: Callable[[bytes], TypedWebhook] = msgspec.json.Decoder(
+    reduce(or_, PROVIDER_OF), strict=False
+).decode
+"""Envelope and body in one pass, which skips over the body once less; most records take it."""
 
 
 class Readers(dict[str, Reader]):
@@ -71,32 +72,22 @@ class Readers(dict[str, Reader]):
         self[provider] = reader = READERS.get(provider, Stranger)(provider, self.findings)
         return reader
 
-
-class Readings(dict[type, Callable[[int, Any], None]]):
-    """What reads each type of ``ReadableWebhook``, at hand for the loop over all records."""
-
-    def __init__(self, readers: Readers) -> None:
-        super().__init__()
-        self.readers = readers
-
-    def __missing__(self, kind: type) -> Callable[[int, Any], None]:
-        self[kind] = read = self.readers[PROVIDER_OF[kind]].read
-        return read
+    def read_raw(self, record: int, webhook: Webhook) -> None:
+        """A webhook of which only the envelope is decoded; its body may be wrapped in a text."""
+        if bytes(webhook.body)[:1] == b'"':
+            webhook.body = unwrapped(webhook.body)
+        self[webhook.provider].read_raw(record, webhook)
 
 
 class Stranger:
     """Refuses the webhooks of a provider that has no reader."""
 
-    def __init__(self, provider: str, findings: Findings) -> None:
-        known = provider in PROVIDERS
-        self.message = (
-            f"provider: {provider} is not supported yet" if known else "provider: unknown"
-        )
+    def __init__(self, _: str, findings: Findings) -> None:
         self.findings = findings
 
     def read(self, record: int, _: object) -> None:
         """Refuses it."""
-        self.findings.refuse(record, "provider", self.message)
+        self.findings.refuse(record, "provider", "provider: unknown")
 
     read_raw = read
 

@@ -80,6 +80,13 @@ def within_years(ms: I8) -> I8:
     return ms
 
 
+def from_seconds(seconds: Sequence[int]) -> I8:
+    """Instants of Unix seconds; NONE where one is outside 1990 to 2099."""
+    at = np.fromiter(seconds, np.int64, len(seconds))
+    known = (at >= FIRST_MS // 1000) & (at < END_MS // 1000)
+    return np.where(known, at, 0) * 1000 + np.where(known, 0, NONE)
+
+
 def yyyymmdd(text: object) -> int:
     """A date written ``YYYY-MM-DD`` (a time may follow) as a number; 0 where it is none."""
     if type(text) is not str:

@@ -9,17 +9,14 @@ Drift: where one status or message of a body cannot be understood, the others ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec import Raw, Struct, field
 
 from schemas.batch import (
     DELIVERED,
     FAILED,
-    I8,
     NONE,
     READ,
     SENT,
@@ -35,10 +32,10 @@ from schemas.webhooks.findings import (
     all_the_same,
     flags,
     indexes,
-    integers,
     objects,
 )
-from schemas.webhooks.times import END_MS, FIRST_MS
+from schemas.webhooks.people import bsuid
+from schemas.webhooks.times import from_seconds
 
 CHANNEL = "whatsapp"
 
@@ -52,6 +49,7 @@ class Status(Struct, gc=False):
     status: str
     timestamp: Whole
     recipient_id: str | None = None
+    recipient_user_id: str | None = None
     biz_opaque_callback_data: str | None = None
     errors: Any = None
 
@@ -87,10 +85,18 @@ class Message(Struct, gc=False):
     id: str
     timestamp: Whole
     sender: Any = field(name="from", default=None)
+    from_user_id: str | None = None
     type: str = "unsupported"
     text: Text | None = None
     button: Button | None = None
     interactive: Interactive | None = None
+
+
+class Contact(Struct, gc=False):
+    """Who writes: ``wa_id`` is the phone's, and absent where the phone is hidden."""
+
+    wa_id: str | None = None
+    user_id: str | None = None
 
 
 class Metadata(Struct, gc=False):
@@ -103,6 +109,7 @@ class Value(Struct, gc=False):
     """Statuses or messages of one number."""
 
     metadata: Metadata | None = None
+    contacts: list[Contact] | None = None
     statuses: list[Status] | None = None
     messages: list[Message] | None = None
 
@@ -131,6 +138,8 @@ class WhatsappWebhook(TypedWebhook, kw_only=True, gc=False, tag="whatsapp"):
 
     body: Body
 
+
+WEBHOOKS = (WhatsappWebhook,)
 
 decode_body = msgspec.json.Decoder(Body, strict=False).decode
 """The whole body at once; raises where anything in it is wrong."""
@@ -183,24 +192,32 @@ class Reader:
                         code,
                         status.timestamp,
                         status.biz_opaque_callback_data,
-                        status.recipient_id,
                         drift.error_code(status.errors) if status.errors else 0,
+                        status.recipient_id,
+                        status.recipient_user_id,
                     )
                 if value.messages:
-                    self._take_messages(record, scope, value.messages)
+                    self._take_messages(record, scope, value)
                 elif not value.statuses:
                     self.findings.ignore("empty")
 
-    def _take_messages(self, record: int, scope: int, told: list[Message]) -> None:
-        for message in told:
+    def _take_messages(self, record: int, scope: int, value: Value) -> None:
+        contacts = value.contacts or ()
+        for message in value.messages or ():
+            phone = drift.phone(message.sender)
+            user = message.from_user_id
+            if not user:
+                users = [each.user_id for each in contacts if each.wa_id == phone]
+                user = users[0] if users else None
             self._messages += (
                 record,
                 scope,
                 message.id,
                 message.timestamp,
-                drift.phone(message.sender),
                 message.type,
                 _text(message),
+                phone,
+                user,
             )
 
     def finish(self) -> None:
@@ -220,19 +237,22 @@ def _text(message: Message) -> str | None:
     return drift.text(reply.title) if reply else None
 
 
-def _instants(seconds: Sequence[int]) -> I8:
-    at = integers(seconds)
-    known = (at >= FIRST_MS // 1000) & (at < END_MS // 1000)
-    return np.where(known, at, 0) * 1000 + np.where(known, 0, NONE)
+def _peers(phones: list[Any], users: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Phones and aliases; who hides the phone may stand in its place under the other name."""
+    if any(users) or "." in "".join(filter(None, phones)):
+        named = [bsuid(user) or bsuid(phone) for user, phone in zip(users, phones, strict=True)]
+        return [None if bsuid(phone) else phone for phone in phones], named
+    return phones, [None] * len(phones)
 
 
 def _add_statuses(provider: str, rows: list[Any], findings: Findings) -> None:
     if not rows:
         return
-    columns = [rows[at::8] for at in range(8)]
-    record, scope, message, status, seconds, command, phone, error = columns
+    columns = [rows[at::9] for at in range(9)]
+    record, scope, message, status, seconds, command, error, told, users = columns
     count = len(record)
-    at_ms = _instants(seconds)
+    phone, alias = _peers(told, users)
+    at_ms = from_seconds(seconds)
     statuses = StatusEvents(
         record=indexes(record),
         scope=indexes(scope),
@@ -242,7 +262,7 @@ def _add_statuses(provider: str, rows: list[Any], findings: Findings) -> None:
         command=objects(command, count),
         phone=objects(phone, count),
         error=indexes(error),
-        alias=all_the_same(None, count),
+        alias=objects(alias, count),
         channel=all_the_same(CHANNEL, count),
     )
     findings.add(provider, statuses, at_ms != NONE, "body.entry.changes.value.statuses.timestamp")
@@ -251,10 +271,11 @@ def _add_statuses(provider: str, rows: list[Any], findings: Findings) -> None:
 def _add_messages(provider: str, rows: list[Any], findings: Findings) -> None:
     if not rows:
         return
-    columns = [rows[at::7] for at in range(7)]
-    record, scope, message, seconds, phone, kind, text = columns
+    columns = [rows[at::8] for at in range(8)]
+    record, scope, message, seconds, kind, text, told, users = columns
     count = len(record)
-    at_ms = _instants(seconds)
+    phone, alias = _peers(told, users)
+    at_ms = from_seconds(seconds)
     incoming = IncomingEvents(
         record=indexes(record),
         scope=indexes(scope),
@@ -264,7 +285,7 @@ def _add_messages(provider: str, rows: list[Any], findings: Findings) -> None:
         channel=all_the_same(CHANNEL, count),
         kind=objects(kind, count),
         text=objects(text, count),
-        alias=all_the_same(None, count),
+        alias=objects(alias, count),
     )
     findings.add(provider, incoming, at_ms != NONE, "body.entry.changes.value.messages.timestamp")
 
@@ -284,11 +305,19 @@ class _RawChange(Struct):
 
 class _RawValue(Struct):
     metadata: Metadata | None = None
+    contacts: Any = None
     statuses: list[Raw] | None = None
     messages: list[Raw] | None = None
 
 
-_IDS_AS_TEXT = ("recipient_id", "biz_opaque_callback_data", "id", "from")
+_IDS_AS_TEXT = (
+    "recipient_id",
+    "recipient_user_id",
+    "biz_opaque_callback_data",
+    "id",
+    "from",
+    "from_user_id",
+)
 
 
 def _readable_part(record: int, body: Raw, error: Exception, findings: Findings) -> Body:
@@ -327,7 +356,8 @@ def _readable_part(record: int, body: Raw, error: Exception, findings: Findings)
 
 def _readable_value(record: int, raw: Raw, at: str, findings: Findings) -> Value:
     value = msgspec.json.decode(raw, type=_RawValue, strict=False)
-    read = Value(metadata=value.metadata, statuses=[], messages=[])
+    contacts = _contacts(value.contacts)
+    read = Value(metadata=value.metadata, contacts=contacts, statuses=[], messages=[])
     for name, kind, pieces in (
         ("statuses", Status, value.statuses or ()),
         ("messages", Message, value.messages or ()),
@@ -341,6 +371,14 @@ def _readable_value(record: int, raw: Raw, at: str, findings: Findings) -> Value
             except UNREADABLE as mistake:
                 findings.refuse(record, *unreadable(mistake, f"{at}.{name}[{n}]"))
     return read
+
+
+def _contacts(told: Any) -> list[Contact]:
+    """What can be read of them; they only add a name to a message."""
+    try:
+        return msgspec.convert(told or [], list[Contact], strict=False)
+    except UNREADABLE:
+        return []
 
 
 def _is_number(told: dict[str, Any], key: str) -> bool:

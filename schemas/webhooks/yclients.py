@@ -1,22 +1,24 @@
 """Read webhooks of YCLIENTS and Altegio, which have the same shape.
 
-Takes: ``record``, ``client`` and ``finances_operation``; other resources are counted and skipped
-Out:   visits, clients, payments. Where a visit takes place is where the record is kept: the branch
+Takes: ``record``, ``client``, ``finances_operation`` and ``goods_operations_sale``; other resources
+       are counted and skipped
+Out:   visits, clients, payments and sales. Where a visit takes place is where the record is kept:
+       the branch
 Drift: every field that is read may be absent; numbers may be text, lists may be null, empty
        objects may be lists; a name, a title or a length of time that is none is left out
 
 A deletion needs no more than an id. A record's price is the sum of what its services cost, which
 is told after discount; ``date`` is the wall clock of the branch, ``datetime`` is not to be trusted.
+Money that names no client, no record, no visit and nothing sold is the business's own (wages,
+suppliers, cash moved between tills): it is counted as ``expense`` and skipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
-from msgspec import Raw, Struct
 
 from schemas.batch import (
     ATTENDED,
@@ -33,7 +35,7 @@ from schemas.batch import (
 )
 from schemas.record import UNREADABLE, TypedWebhook, Webhook, typed
 from schemas.webhooks import drift
-from schemas.webhooks.drift import MOST_MONEY, Number, Refusal, Whole
+from schemas.webhooks.drift import MOST_MONEY, Number, Refusal
 from schemas.webhooks.findings import (
     Findings,
     all_the_same,
@@ -43,59 +45,30 @@ from schemas.webhooks.findings import (
     objects,
 )
 from schemas.webhooks.times import instants, starts, walls, yyyymmdd
+from schemas.webhooks.yclients_bodies import (
+    NO_CARD,
+    NO_PAYMENT,
+    NO_RECORD,
+    NO_SALE,
+    RESOURCES,
+    Body,
+    Change,
+    Client,
+    ClientChange,
+    Object,
+    PaymentChange,
+    PaymentData,
+    RecordChange,
+    SaleChange,
+    SaleData,
+    Service,
+    Staff,
+    decode_body,
+    decode_resource,
+    read_body,
+)
 
-
-class Service(Struct, gc=False):
-    """One service of a record; ``cost`` is of one unit after discount."""
-
-    title: str | None = None
-    cost: Number | None = None
-    amount: Number | None = None
-
-
-class Staff(Struct, gc=False):
-    """Who serves."""
-
-    name: str | None = None
-
-
-class Client(Struct, gc=False):
-    """The card that a record or a payment names."""
-
-    id: Whole | None = None
-    name: str | None = None
-    phone: str | None = None
-
-
-class Data(Struct, gc=False):
-    """The fields that we need of all three resources: which one it is, is known after reading."""
-
-    id: Whole | None = None
-    services: list[Service] | None = None
-    staff: Staff | None = None
-    client: Client | None = None
-    date: str | None = None
-    attendance: Whole | None = None
-    seance_length: Whole | None = None
-    length: Whole | None = None
-    visit_id: Whole | None = None
-    deleted: bool | None = None
-    amount: Number | None = None
-    name: str | None = None
-    phone: str | None = None
-    birth_date: str | None = None
-    birthday: str | None = None
-    last_change_date: str | None = None
-
-
-class Body(Struct, kw_only=True, gc=False):
-    """One change of one object."""
-
-    company_id: Whole | str | None = None
-    resource: str
-    resource_id: Whole | None = None
-    status: str | None = None
-    data: Data | None = None
+__all__ = ["WEBHOOKS", "Reader", "decode_body"]
 
 
 class YclientsWebhook(TypedWebhook, kw_only=True, gc=False, tag="yclients"):
@@ -110,17 +83,12 @@ class AltegioWebhook(TypedWebhook, kw_only=True, gc=False, tag="altegio"):
     body: Body
 
 
-class _Head(Struct, gc=False):
-    resource: str
+WEBHOOKS = (YclientsWebhook, AltegioWebhook)
 
-
-decode_body = msgspec.json.Decoder(Body, strict=False).decode
-_decode_head = msgspec.json.Decoder(_Head).decode
-
-_NO_DATA = Data()
 _NO_CLIENT = Client()
 _NO_STAFF = Staff()
 _ATTENDANCE = {None: BOOKED, 0: BOOKED, 1: ATTENDED, 2: CONFIRMED, -1: NO_SHOW}
+_GOODS = "goods_transaction"
 
 
 class Reader:
@@ -133,19 +101,20 @@ class Reader:
         self._visits: list[Any] = []
         self._clients: list[Any] = []
         self._payments: list[Any] = []
-        self._take = {
-            "record": self._take_visit,
-            "client": self._take_client,
-            "finances_operation": self._take_payment,
+        self._take: dict[type, Callable[[int, TypedWebhook, Any], None]] = {
+            RecordChange: self._take_visit,
+            ClientChange: self._take_client,
+            PaymentChange: self._take_payment,
+            SaleChange: self._take_sale,
         }
 
     def read_raw(self, record: int, webhook: Webhook) -> None:
         """One webhook, mended where need be."""
         try:
-            try:
-                body = decode_body(webhook.body)
-            except msgspec.ValidationError:
-                body = _mended(webhook.body, self._take)
+            if decode_resource(webhook.body) not in RESOURCES:
+                self.findings.ignore("resource")
+                return
+            body = read_body(webhook.body)
         except UNREADABLE as error:
             self.findings.refuse_body(record, webhook.body, error)
         else:
@@ -153,25 +122,22 @@ class Reader:
 
     def read(self, record: int, webhook: TypedWebhook) -> None:
         """One webhook; ``record`` is its place in the batch."""
-        body: Body = webhook.body
-        take = self._take.get(body.resource)
-        if take is None:
-            self.findings.ignore("resource")
-            return
+        body = webhook.body
         try:
-            take(record, webhook, body, body.data or _NO_DATA)
+            self._take[type(body)](record, webhook, body)
         except Refusal as refusal:
             self.findings.refuse(record, refusal.reason, refusal.message)
 
-    def _scope(self, webhook: TypedWebhook, body: Body) -> int:
+    def _scope(self, webhook: TypedWebhook, body: Change) -> int:
         branch = webhook.branch or body.company_id
         if not branch:
             raise Refusal("shape", "body.company_id: missing")
         return self._scopes[webhook.tenant, self.provider, branch]
 
-    def _take_visit(self, record: int, webhook: TypedWebhook, body: Body, data: Data) -> None:
+    def _take_visit(self, record: int, webhook: TypedWebhook, body: RecordChange) -> None:
+        data = body.data or NO_RECORD
         status = _ATTENDANCE.get(data.attendance)
-        if data.deleted or body.status == "delete":
+        if _deleted(body, data):
             status = DELETED
         elif status is None:
             raise Refusal("shape", "body.data.attendance: not a value that is known")
@@ -196,7 +162,8 @@ class Reader:
             (data.staff or _NO_STAFF).name or None,
         )
 
-    def _take_client(self, record: int, webhook: TypedWebhook, body: Body, data: Data) -> None:
+    def _take_client(self, record: int, webhook: TypedWebhook, body: ClientChange) -> None:
+        data = body.data or NO_CARD
         self._clients += (
             record,
             self._scope(webhook, body),
@@ -205,28 +172,56 @@ class Reader:
             data.phone or None,
             data.name or None,
             yyyymmdd(data.birth_date) or yyyymmdd(data.birthday),
-            bool(data.deleted or body.status == "delete"),
+            _deleted(body, data),
         )
 
-    def _take_payment(self, record: int, webhook: TypedWebhook, body: Body, data: Data) -> None:
-        deleted = bool(data.deleted or body.status == "delete")
-        if not deleted and data.date is None:
+    def _take_payment(self, record: int, webhook: TypedWebhook, body: PaymentChange) -> None:
+        data = body.data or NO_PAYMENT
+        client = data.client or _NO_CLIENT
+        named = client.id or client.phone or data.record_id or data.visit_id or data.sold_item_id
+        if not (named or _deleted(body, data)):
+            self.findings.ignore("expense")
+            return
+        amount = None if data.amount is None else _money("amount", data.amount)
+        sale = data.sold_item_id if data.sold_item_type == _GOODS else None
+        self._take_money(record, webhook, body, data, data.date, amount, sale)
+
+    def _take_sale(self, record: int, webhook: TypedWebhook, body: SaleChange) -> None:
+        data = body.data or NO_SALE
+        sale = body.resource_id or _id_in(data)
+        self._take_money(
+            record, webhook, body, data, data.create_date or data.date, _price(data), sale
+        )
+
+    def _take_money(
+        self,
+        record: int,
+        webhook: TypedWebhook,
+        body: Change,
+        data: PaymentData | SaleData,
+        date: str | None,
+        amount: int | None,
+        sale: int | None,
+    ) -> None:
+        deleted = _deleted(body, data)
+        if not deleted and not date:
             raise Refusal("shape", "body.data.date: missing")
-        if not deleted and data.amount is None:
+        if not deleted and amount is None:
             raise Refusal("shape", "body.data.amount: missing")
         client = data.client or _NO_CLIENT
-        amount = data.amount or 0
-        thousandths = drift.thousandths("body.data.amount", amount, [(amount, 1)])
         self._payments += (
             record,
             self._scope(webhook, body),
             body.resource_id or _id_in(data),
             data.last_change_date or "",
             data.visit_id or NONE,
+            data.record_id or NONE,
+            sale or NONE,
+            type(data) is SaleData,
             client.id or NONE,
             client.phone or None,
-            data.date or "",
-            thousandths,
+            date or "",
+            amount or 0,
             deleted,
         )
 
@@ -238,10 +233,28 @@ class Reader:
         _add_payments(self.provider, self._payments, self.findings)
 
 
-def _id_in(data: Data) -> int:
+def _deleted(body: Change, data: Object) -> bool:
+    return bool(data.deleted or body.status == "delete")
+
+
+def _id_in(data: Object) -> int:
     if not data.id:
         raise Refusal("shape", "body.resource_id: missing")
     return data.id
+
+
+def _money(field: str, price: Number, amount: Number = 1) -> int:
+    """A product in thousandths of the unit."""
+    return drift.thousandths(f"body.data.{field}", price * amount, [(price, amount)])
+
+
+def _price(data: SaleData) -> int | None:
+    """What goods cost: the sum after discount, else what so many of them cost by the piece."""
+    if data.cost is not None:
+        return _money("cost", data.cost)
+    if data.cost_per_unit is None or data.amount is None:
+        return None
+    return _money("cost_per_unit", data.cost_per_unit, abs(data.amount))
 
 
 def _sold(services: Sequence[Service]) -> tuple[int, str]:
@@ -265,42 +278,6 @@ _MOST_UNITS = MOST_MONEY // 1000
 
 def _amount(service: Service) -> Number:
     return 1 if service.amount is None else service.amount
-
-
-_SPARED_TEXTS = ("title", "name", "birth_date", "birthday", "date", "last_change_date")
-
-
-def _mended(raw: Raw, wanted: Container[str]) -> Body:
-    """The body again, without what has drifted and says nothing or can be spared.
-
-    Raises ``UNREADABLE`` where a field that matters cannot be understood.
-    """
-    resource = _decode_head(raw).resource
-    if resource not in wanted:
-        return Body(resource=resource)
-    told = _without_empty(msgspec.json.decode(raw))
-    data = told["data"] = _without_empty(told.get("data"))
-    if isinstance(data, dict):
-        client, services = _without_empty(data.get("client")), data.get("services", [])
-        staff = data["staff"] if isinstance(data.get("staff"), dict) else {}
-        if isinstance(services, dict):  # a list whose numbering has a hole is written as an object
-            services = list(services.values())
-        if isinstance(services, list):
-            services = [_without_empty(each) for each in services]
-        data |= {"client": client, "staff": staff, "services": services}
-        for each in (data, client, staff, *services):
-            if isinstance(each, dict):
-                each |= {name: drift.text(each.get(name)) for name in _SPARED_TEXTS}
-                each["phone"] = drift.phone(each.get("phone"))
-        data |= {name: drift.seconds(data.get(name)) for name in ("length", "seance_length")}
-    return msgspec.convert(told, Body, strict=False)
-
-
-def _without_empty(told: Any) -> Any:
-    """An object's fields that say something; what is empty instead of an object is an empty one."""
-    if isinstance(told, dict):
-        return {name: value for name, value in told.items() if value not in ("", [], {})}
-    return told or {}
 
 
 def _versions(texts: Sequence[str]) -> I8:
@@ -332,6 +309,7 @@ def _add_visits(
         status=flags(status),
         start_ms=np.full(count, NONE),
         local_ms=local,
+        keeps_start=np.zeros(count, np.int8),
         duration_ms=_lengths(duration),
         client=integers(client),
         phone=objects(phone, count),
@@ -374,8 +352,9 @@ def _add_payments(provider: str, rows: list[Any], findings: Findings) -> None:
     """A payment's date is an instant where it is told with a zone, else the branch's wall clock."""
     if not rows:
         return
-    columns = [rows[at::10] for at in range(10)]
-    record, scope, number, changed, money_unit, client, phone, date, amount, deleted = columns
+    columns = [rows[at::13] for at in range(13)]
+    record, scope, number, changed, money_unit, visit, sale, is_sale = columns[:8]
+    client, phone, date, amount, deleted = columns[8:]
     count = len(record)
     start, local = starts(date)
     payments = PaymentEvents(
@@ -384,9 +363,9 @@ def _add_payments(provider: str, rows: list[Any], findings: Findings) -> None:
         id=integers(number),
         version=_versions(changed),
         money_unit=integers(money_unit),
-        visit=np.full(count, NONE),
-        sale=np.full(count, NONE),
-        is_sale=np.zeros(count, np.int8),
+        visit=integers(visit),
+        sale=integers(sale),
+        is_sale=flags(is_sale),
         client=integers(client),
         phone=objects(phone, count),
         local_ms=local,

@@ -10,8 +10,9 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from flows.cli import run
 from flows.generate import tenant_of
+from flows.living import living
 from schemas.keys import lane_of
-from sources.generator import generate
+from sources.generator import World
 from tests.kafka_server import KafkaServer
 
 LANES = 3
@@ -26,7 +27,7 @@ def test_records_arrive_whole_each_in_its_tenants_lane(
     options = ["--tenants", "5", "--customers", "200", "--days", "10", "--no-progress"]
     assert run(["generate", *options, "--kafka", kafka.bootstrap, "--topic", topic]) == 0
     lanes: list[list[bytes]] = [[] for _ in range(LANES)]
-    for line in generate(5, 200, 10, 1):
+    for line in living(World(5, 200, 10, 1, effect=10.0), b"demo"):
         lanes[lane_of((tenant_of(line) or b"unknown").decode(), LANES)].append(line)
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": topic})
     try:

@@ -23,13 +23,12 @@ def told(profile: Row) -> Customer:
 
 
 def assert_true(streams: Streams, lines: list[bytes], lanes: int) -> None:
-    """Every customer of the truth has its profile, and nobody else has more than a lead's."""
-    expected = truth(lines, lanes, ID_KEY)
+    """Every known customer of the truth has its profile, and nobody else has one."""
+    expected = truth(lines, lanes, ID_KEY, streams.boundaries())
     profiles = {who: told(profile) for who, profile in streams.profiles().items()}
-    rest = {who: profile for who, profile in profiles.items() if who not in expected.customers}
-    assert {who: profiles.get(who) for who in expected.customers} == expected.customers
-    assert rest.keys() <= expected.possible
-    assert all(profile == LEAD for profile in rest.values())
+    assert profiles == expected.customers
+    tombs = {who: row.get("merged_into") for who, row in streams.tombstones().items()}
+    assert tombs == expected.gone
 
 
 @given(logs(), st.integers(1, 3))

@@ -1,6 +1,7 @@
 """A replay that kills itself in the middle of one step of its work.
 
-Takes: ``POINT N LOG DIR``: SIGKILL at the n-th time that the point is reached; ``none 0`` never
+Takes: ``POINT N LOG DIR [CLICKHOUSE]``: SIGKILL at the n-th time that the point is reached;
+       ``none 0`` never
 Out:   the replay's own behaviour until then: file calls are wrapped, the code is as shipped
 """
 
@@ -16,6 +17,9 @@ from typing import Any
 from flows.progress import silent
 from flows.replay import Replay, replay
 from flows.stop import Stop
+from sinks.clickhouse import Warehouse
+from sinks.clickhouse_engine import ClickHouse
+from sinks.clickhouse_target import Embedded
 from sinks.files import OutputFolder
 from state.snapshots import SnapshotStore
 
@@ -29,6 +33,14 @@ POINTS = (
     "before save",
     "amid save",
     "after save",
+    "before end",
+    "after end",
+)
+CLICKHOUSE_POINTS = (
+    "amid insert",
+    "before insert",
+    "after insert",
+    "before rename",
     "before end",
     "after end",
 )
@@ -66,14 +78,22 @@ def armed(point: str, times: int) -> None:
     around(SnapshotStore, "save", "before save", "after save")
     around(SnapshotStore, "_publish", "amid save", "")
     around(os, "fdatasync", "", "amid append")
+    around(Warehouse, "flush", "before insert", "after insert")
+    around(ClickHouse, "insert", "", "amid insert")
     around(Path, "replace", "before rename", "after rename")
 
 
-def main(point: str, times: str, log: str, folder: str) -> None:
+def main(point: str, times: str, log: str, folder: str, clickhouse: str = "") -> None:
     """Replay with a snapshot after every chunk."""
     armed(point, int(times))
     what = Replay(
-        [Path(log)], Path(folder), 4, b"demo", block_bytes=BLOCK_BYTES, snapshot_seconds=0.0
+        [Path(log)],
+        Path(folder),
+        4,
+        b"demo",
+        block_bytes=BLOCK_BYTES,
+        snapshot_seconds=0.0,
+        clickhouse=Embedded(Path(clickhouse)) if clickhouse else None,
     )
     summary = replay(what, Stop(), silent)
     assert summary.position.finished

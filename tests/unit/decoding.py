@@ -2,6 +2,7 @@
 
 Takes: bodies as dicts; the samples are those of the providers' documentation
 Out:   ``decoded`` gives one lane's ``Batch``; ``rows`` its events as dicts, scopes spelled out
+Beside it: ``samples/<provider>.json``, what each provider sends and what is to come of it
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,10 +27,11 @@ from schemas.batch import (
     PaymentEvents,
     StatusEvents,
     VisitEvents,
+    WebhookRows,
 )
 
 Json = Any
-Events = VisitEvents | ClientEvents | StatusEvents | IncomingEvents | PaymentEvents
+Events = VisitEvents | ClientEvents | StatusEvents | IncomingEvents | PaymentEvents | WebhookRows
 
 RECEIVED_AT = "2026-11-22T10:00:00.123Z"
 
@@ -271,6 +274,27 @@ SETTINGS: Json = {
     "settings": {"preset": "generic", "timezone": "Asia/Almaty", "currency": "KZT"},
 }
 
+HISTORY: Json = {
+    "kind": "history",
+    "tenant": "t1",
+    "received_at": RECEIVED_AT,
+    "visits": [GENERIC_VISIT, GENERIC_VISIT | {"id": "v-2", "status": "no_show"}],
+    "customers": [GENERIC_CLIENT],
+}
+
+FORGET: Json = {
+    "kind": "forget",
+    "tenant": "t1",
+    "received_at": RECEIVED_AT,
+    "customer_id": "39905e2a0b952becb53673bbf0dbc553",
+}
+
+CASES: dict[str, list[Json]] = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted((Path(__file__).parent / "samples").glob("*.json"))
+}
+"""By provider: bodies, and what is to come of them."""
+
 SAMPLES: tuple[bytes, ...] = (
     webhook("yclients", YCLIENTS_RECORD),
     webhook("altegio", YCLIENTS_CLIENT),
@@ -281,9 +305,17 @@ SAMPLES: tuple[bytes, ...] = (
     webhook("generic", GENERIC_CLIENT),
     webhook("generic", GENERIC_STATUS),
     webhook("generic", GENERIC_MESSAGE),
+    *(webhook(name, CASES[name][0]["body"]) for name in ("wazzup", "greenapi", "iiko")),
     line(**RECEIPT),
     line(**SETTINGS),
-    line(kind="history", tenant="t1", received_at=RECEIVED_AT, visits=[], customers=[]),
-    line(kind="forget", tenant="t1", received_at=RECEIVED_AT, customer_id="00"),
+    line(**HISTORY),
+    line(**FORGET),
     line(kind="heartbeat", received_at=RECEIVED_AT),
 )
+"""Records that can be used as they are."""
+
+EVERYTHING: tuple[bytes, ...] = (
+    *SAMPLES,
+    *(webhook(name, case["body"]) for name, cases in CASES.items() for case in cases),
+)
+"""With all that providers send, also what cannot be used."""

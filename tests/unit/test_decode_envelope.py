@@ -54,14 +54,14 @@ def test_every_sample_is_read() -> None:
     assert decode_only(list(SAMPLES)) == len(SAMPLES)
     kinds = {key[1]: count for key, count in batch.counts.items() if key[0] == "records"}
     assert kinds == {
-        "webhook": 9,
+        "webhook": 12,
         "receipt": 1,
         "settings": 1,
         "history": 1,
         "forget": 1,
         "heartbeat": 1,
     }
-    assert batch.counts["ignored", "history"] == batch.counts["ignored", "forget"] == 1
+    assert not [key for key in batch.counts if key[0] == "ignored"]
 
 
 def test_a_file_is_sorted_into_the_lanes_of_its_tenants() -> None:
@@ -142,6 +142,30 @@ def test_a_tenant_in_another_tenants_lane_is_a_dead_letter() -> None:
     assert {scope.tenant for scope in batch.scopes} == {"t1"}
     assert batch.counts["records", "webhook"] == 2
     assert batch.counts["records", "receipt"] == 1
+    assert batch.webhooks.record.tolist() == [0]  # the other lane has the other tenant's
+
+
+def test_every_webhook_has_a_row_whatever_becomes_of_it() -> None:
+    lines = [
+        GOOD,
+        line(**RECEIPT),
+        webhook("yclients", {"resource": "salon"}),
+        webhook("generic", {"type": "visit"}, branch="b1"),
+        webhook("bitrix", {}, tenant="t2"),
+        broken(received_at="yesterday"),
+        b'{"kind":"webhook","tenant":"t1"}',
+        webhook("yclients", YCLIENTS_RECORD, branch="7"),
+    ]
+    batch = decoded(*lines)
+    assert rows(batch, batch.webhooks) == [
+        {"record": 0, "scope": ("t1", "yclients", ""), "dead": 0},
+        {"record": 2, "scope": ("t1", "yclients", ""), "dead": 0},
+        {"record": 3, "scope": ("t1", "generic", ""), "dead": 1},
+        {"record": 4, "scope": ("t2", "bitrix", ""), "dead": 1},
+        {"record": 5, "scope": ("t1", "yclients", ""), "dead": 1},
+        {"record": 7, "scope": ("t1", "yclients", ""), "dead": 0},
+    ]
+    assert batch.counts["records", "webhook"] == 6
 
 
 @pytest.mark.parametrize("key", [b"t2", b"", None])
@@ -277,16 +301,6 @@ def test_an_envelope_without_a_time_is_a_dead_letter_and_says_nothing(times: Jso
     assert ("events", "generic", "visit") not in batch.counts
 
 
-@pytest.mark.parametrize("provider", ["wazzup", "greenapi", "iiko"])
-def test_a_provider_that_comes_later_is_kept_as_a_dead_letter(provider: str) -> None:
-    batch = decoded(webhook(provider, {"a": 1}), GOOD)
-    (letter,) = batch.dead_letters
-    assert (letter.reason, letter.message) == (
-        "provider",
-        f"provider: {provider} is not supported yet",
-    )
-
-
 @pytest.mark.parametrize("provider", ["", "bitrix", "+77011234567", "Yclients"])
 def test_an_unknown_provider_is_a_dead_letter(provider: str) -> None:
     batch = decoded(webhook(provider, {"a": 1}), GOOD)
@@ -314,6 +328,8 @@ def test_a_receipt_is_a_status_of_its_command_at_the_time_of_the_log() -> None:
         "command": "c0ffee",
         "phone": None,
         "error": 0,
+        "alias": None,
+        "channel": "whatsapp",
     }
     refused = {"record": 1, "message": None, "status": FAILED, "error": 131026}
     assert rows(batch, batch.statuses) == [told, told | refused]

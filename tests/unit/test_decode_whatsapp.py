@@ -22,6 +22,8 @@ from tests.unit.decoding import (
 
 SCOPE = ("t1", "whatsapp", "106540352242922")
 
+HIDDEN = ("whatsapp_bsuid", "BR.1502576394655843")
+
 STATUS = {
     "record": 0,
     "scope": SCOPE,
@@ -31,6 +33,8 @@ STATUS = {
     "command": "c0ffee",
     "phone": "77051234567",
     "error": 0,
+    "alias": None,
+    "channel": "whatsapp",
 }
 
 MESSAGE = {
@@ -42,6 +46,7 @@ MESSAGE = {
     "channel": "whatsapp",
     "kind": "text",
     "text": "СТОП",
+    "alias": None,
 }
 
 
@@ -165,7 +170,11 @@ def test_a_body_that_says_nothing_is_counted(body: Json) -> None:
     ("drift", "difference"),
     [
         ({"from": None}, {"phone": None}),
-        ({"from": "BR.1502576394655843"}, {"phone": "BR.1502576394655843"}),
+        ({"from": "BR.1502576394655843"}, {"phone": None, "alias": HIDDEN}),
+        ({"from_user_id": "BR.1502576394655843"}, {"alias": HIDDEN}),
+        ({"from": None, "from_user_id": "BR.1502576394655843"}, {"phone": None, "alias": HIDDEN}),
+        ({"from_user_id": "1502576394655843"}, {}),
+        ({"from_user_id": 5}, {}),
         ({"from": 16505551234}, {}),
         ({"timestamp": 1749416383}, {}),
         ({"text": None}, {"text": None}),

@@ -38,6 +38,7 @@ VISIT = {
     "version": ms("2020-11-17T13:58:19+03:00"),
     "status": BOOKED,
     "start_ms": None,
+    "keeps_start": 0,
     "local_ms": ms("2020-11-21T16:00:00"),
     "duration_ms": 8_100_000,
     "client": 86694283,
@@ -93,8 +94,8 @@ def test_a_branch_written_as_a_number_is_the_same_branch() -> None:
         webhook("yclients", YCLIENTS_RECORD, branch="358944"),
         webhook("yclients", YCLIENTS_RECORD),
     )
-    assert batch.scopes == [SCOPE]
-    assert batch.visits.scope.tolist() == [0, 0, 0]
+    assert [visit["scope"] for visit in rows(batch, batch.visits)] == [SCOPE] * 3
+    assert len(set(batch.visits.scope.tolist())) == 1
 
 
 @pytest.mark.parametrize(
@@ -304,8 +305,8 @@ def test_without_any_id_there_is_no_visit() -> None:
         {"company_id": 1, "resource": "schedule", "resource_id": 2, "status": "update", "data": []},
         {"company_id": 1, "resource": "salon", "resource_id": 2, "status": "update", "data": {}},
         {"company_id": 1, "resource": "master", "status": "update", "data": {"id": "x"}},
-        {"resource": "goods_operations_sale", "data": {"id": 1, "client": "x", "amount": []}},
-        {"resource": "goods_operations_sale", "resource_id": {}, "data": {"id": 1}},
+        {"resource": "goods_operations_receipt", "data": {"id": 1, "client": "x", "amount": []}},
+        {"resource": "goods_operations_move", "resource_id": {}, "data": {"id": 1}},
         {"resource": ""},
     ],
 )
@@ -326,6 +327,7 @@ CLIENT = {
     "locale": None,
     "consent": -1,
     "deleted": 0,
+    "aliases": None,
 }
 
 
@@ -377,6 +379,9 @@ PAYMENT = {
     "id": 5511,
     "version": ms("2020-11-21T17:00:01+03:00"),
     "money_unit": 198814560,
+    "visit": 234961815,
+    "sale": None,
+    "is_sale": 0,
     "client": 86694283,
     "phone": "+79990000000",
     "local_ms": ms("2020-11-21T17:00:00"),
@@ -399,7 +404,11 @@ def payment_of(body: Json) -> dict[str, Any]:
         ({}, {}),
         ({"amount": -5900.5}, {"amount": -5_900_500}),
         ({"amount": "5900.00"}, {}),
-        ({"visit_id": None, "record_id": None}, {"money_unit": None}),
+        ({"visit_id": None, "record_id": None}, {"money_unit": None, "visit": None}),
+        ({"sold_item_id": 7, "sold_item_type": "service"}, {}),
+        ({"sold_item_id": 7, "sold_item_type": "goods_transaction"}, {"sale": 7}),
+        ({"sold_item_id": 0, "sold_item_type": ""}, {}),
+        ({"master": [], "supplier": []}, {}),
         ({"visit_id": 0}, {"money_unit": None}),
         ({"client": []}, {"client": None, "phone": None}),
         ({"expense": None}, {}),

@@ -29,7 +29,7 @@ TENANT, ZONE = "t1", "Asia/Almaty"
 ANNA, OLGA = 77011234567, 77017654321
 ANNAS, OLGAS = "+77011234567", "+77017654321"
 CAME = local("2026-06-01 12:00", ZONE)
-RULES = settings(TENANT, CAME - DAY, timezone=ZONE)
+RULES = settings(TENANT, CAME - DAY, timezone=ZONE, scoring={"monetary": [2_000_000, 1]})
 
 
 def came(number: int = 1, **told: Any) -> Record:
@@ -50,7 +50,7 @@ def after(*records: Record) -> Streams:
 def money(streams: Streams) -> dict[str, int]:
     """Sum by customer, of those with any visit."""
     told = streams.profiles().items()
-    return {who: row["monetary_minor"] for who, row in told if row["segment"] != "000"}
+    return {who: row["monetary_minor"] for who, row in told if row["segment"] not in {"000", ""}}
 
 
 def only(phone: int, sum_minor: int) -> dict[str, int]:

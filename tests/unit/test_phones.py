@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.identify import canonical_phone
+from operators.phones import canonical_phone
 
 
 @pytest.mark.parametrize(

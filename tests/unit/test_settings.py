@@ -18,6 +18,7 @@ from schemas.settings import (
     parse_settings,
     parse_tenants_file,
     tables_of_file,
+    thresholds_version,
 )
 from schemas.triggers import KINDS, SHIPPED
 from schemas.zones import zone, zone_names
@@ -174,7 +175,8 @@ def test_sums_in_the_settings_hold_over_the_average_check() -> None:
 
 def test_the_version_changes_with_what_scores_and_with_nothing_else() -> None:
     def version(**keys: Any) -> str:
-        return parse_settings({"preset": "generic", **keys}, "x").version
+        settings = parse_settings({"preset": "generic", **keys}, "x")
+        return thresholds_version(settings, settings.boundaries)
 
     plain = version()
     assert plain == version(name="other", locale="ru", triggers=[trigger()], timezone="Asia/Almaty")

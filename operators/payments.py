@@ -1,0 +1,392 @@
+"""Keep every payment and sale in its newest version, and what money it makes where.
+
+In:    one round of events: at most one per unit of ``Named``, so no two touch the same rows
+Out:   additions to ``touched``: customers whose money has changed, cause ``correction``
+State: payments, money units, the chains client → payments and unit → payments
+
+A payment for a visit is money of the visit; what counts by itself belongs to the client whom it
+names, and waits with it until its phone is known.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from operators.clients import Cause, TouchedRows, note_visit_phone, unchain
+from operators.contributions import Tally
+from operators.crowds import inside
+from operators.identify import PAYMENT, VISIT, Named
+from operators.money import payment_minor, payment_money, visit_money
+from operators.money_units import begin, choose_holders, living, payments_of, visits_of
+from operators.versions import kept_version, same_version, superseded
+from schemas.batch import ATTENDED, I4, I8, NONE
+from state.index import Rows
+from state.lane import LaneState
+from state.money import GONE, LIVE, VACANT
+from state.tables import NO_DAY, Flags
+
+
+@dataclass(slots=True)
+class PaymentColumns:
+    """Payment events as the lane stores them, k rows: instants, days, thousandths."""
+
+    record: I4
+    version: I8
+    deleted: Flags
+    is_sale: Flags
+    standing_in: Flags  # names a phone and no card
+    start_ms: I8
+    local_ms: I8
+    day: I4
+    today: I4
+    amount: I8
+    place: Rows
+
+
+@dataclass(slots=True)
+class Reach:
+    """Visits and payments whose money events may change, each with the event's line.
+
+    ``visit_today`` and ``payment_today`` are the tenant-local days of those events.
+    """
+
+    visit: Rows
+    visit_line: Rows
+    visit_today: I4
+    payment: Rows
+    payment_line: Rows
+    payment_today: I4
+
+
+@dataclass(slots=True)
+class Worth:
+    """Whose money rows are, and how much on which day; 0 for what does not count."""
+
+    owner: Rows
+    day: I4
+    money: I8
+
+
+_COPIED = ("is_sale", "start_ms", "local_ms", "day", "amount", "place")
+
+
+def reach(state: LaneState, named: Named, lines: Rows, clocks: I8) -> Reach:
+    """What these lines can change beside the visits that they tell of, asked before they do.
+
+    ``clocks`` are per record.
+    """
+    lines = lines[(named.kind[lines] == PAYMENT) | (named.kind[lines] == VISIT)]
+    if not len(lines) or not len(state.payments):
+        nothing = lines[:0]
+        return Reach(nothing, nothing, nothing, nothing, nothing, nothing)
+    payment, visit = named.payment[lines], named.visit[lines]
+    held = np.where(payment >= 0, state.payments.unit[payment], -1)
+    held = np.where(visit >= 0, state.visits.unit[visit], held)
+    units = np.concatenate([named.money[lines], held]).astype(np.int32)
+    owners = np.concatenate([lines, lines])[units >= 0]
+    units = units[units >= 0]
+    line, row = state.unit_visits.of(state.units.scope[units], state.units.number[units])
+    others = row != named.visit[owners[line]]
+    visits, visit_lines = _distinct(row[others], owners[line[others]])
+    line, row = payments_of(state, units)
+    sale = np.where(payment >= 0, state.payments.sale[payment], -1)
+    rows = np.concatenate([row, payment, named.sale[lines], sale]).astype(np.int32)
+    owners = np.concatenate([owners[line], lines, lines, lines])
+    payments, payment_lines = _distinct(rows[rows >= 0], owners[rows >= 0])
+
+    def today(chosen: Rows) -> I4:
+        return state.tenant_day(named.tenant[chosen], clocks[named.record[chosen]])
+
+    return Reach(
+        visits, visit_lines, today(visit_lines), payments, payment_lines, today(payment_lines)
+    )
+
+
+def apply_payments(
+    state: LaneState,
+    named: Named,
+    lines: Rows,
+    events: PaymentColumns,
+    counts: Counter[tuple[str, ...]],
+    touched: TouchedRows,
+    tally: Tally,
+) -> None:
+    """Payments in their newest version; older than the window is no fact any more."""
+    if not len(lines):
+        return
+    at, rows = named.source[lines], named.payment[lines]
+    today, window = events.today[at], state.tenants.window[named.tenant[lines]]
+    payments = state.payments
+    held = is_held(state, rows, today, window)
+    too_old = ~held & ~inside(events.day[at], today, window)
+    was_deleted = payments.status[rows] == GONE
+    given, stored = events.version[at], payments.version[rows]
+    refused = superseded(held, stored, given, was_deleted, events.deleted[at])
+    same = held & same_version(stored, given) & (was_deleted == events.deleted[at])
+    same &= _repeats(state, named, lines, events) | was_deleted
+    for scope in payments.scope[rows[same]].tolist():
+        counts["duplicates", state.scopes.provider[scope]] += 1
+    tally.duplicates(named.record[lines[same]])
+    counts["ignored", "horizon"] += int(too_old.sum())
+    counts["ignored", "older_version"] += int((refused & ~same).sum())
+    applied = ~too_old & ~refused & ~same
+    lines, at, rows, held = lines[applied], at[applied], rows[applied], held[applied]
+    today, window = today[applied], window[applied]
+    _withdraw(state, rows, held)
+    _store(state, named, lines, events, held, today, window)
+    _count(state, rows, today, window)
+    stands_in = events.standing_in[at] & ~events.deleted[at]
+    payer = np.where(stands_in, payments.client[rows], -1).astype(np.int32)
+    nameless = np.full(len(lines), None, np.object_)
+    note_visit_phone(state, named, lines, payer, nameless, touched)
+
+
+def worth(state: LaneState, reached: Reach) -> tuple[Worth, Worth]:
+    """What the reached visits and payments are worth now, and to whom.
+
+    What has left the window is worth nothing to anybody: it might as well have been freed.
+    """
+    visits, payments = state.visits, state.payments
+    row = reached.visit
+    counts = visits.status[row] == ATTENDED
+    counts &= inside(visits.kept_day[row], reached.visit_today, _windows(state, visits.scope[row]))
+    by_visit = Worth(
+        owner=np.where(counts, _owners(state, visits.client[row]), -1).astype(np.int32),
+        day=visits.day[row],
+        money=np.where(counts, visit_money(state, row), 0),
+    )
+    row = reached.payment
+    counts = is_held(state, row, reached.payment_today, _windows(state, payments.scope[row]))
+    by_payment = Worth(
+        owner=np.where(counts, _owners(state, payments.client[row]), -1).astype(np.int32),
+        day=payments.day[row],
+        money=np.where(counts, payment_money(state, row), 0),
+    )
+    return by_visit, by_payment
+
+
+def is_held(state: LaneState, rows: Rows, today: I4, window: I4) -> Flags:
+    """Whether payments have been told, and stay: by their own day, or by that of their unit."""
+    payments = state.payments
+    held: Flags = payments.status[rows] != VACANT
+    held &= inside(payments.kept_day[rows], today, window) | living(
+        state, payments.unit[rows], today, window
+    )
+    return held
+
+
+def note_changes(
+    state: LaneState, reached: Reach, before: tuple[Worth, Worth], touched: TouchedRows
+) -> None:
+    """Customers who had or have money that is worth something else than before."""
+    after = worth(state, reached)
+    for old, new, line in zip(
+        before, after, (reached.visit_line, reached.payment_line), strict=True
+    ):
+        changed = (old.money != new.money) | ((old.day != new.day) & (new.money != 0))
+        changed |= (old.owner != new.owner) & ((old.money != 0) | (new.money != 0))
+        at = np.flatnonzero(changed)
+        touched.append((old.owner[at], line[at], Cause.CORRECTION))
+        touched.append((new.owner[at], line[at], Cause.CORRECTION))
+
+
+def _distinct(rows: Rows, lines: Rows) -> tuple[Rows, Rows]:
+    """Each row once; its lines are the same, as one line's units are no other's in a round."""
+    found, first = np.unique(rows, return_index=True)
+    return found, lines[first]
+
+
+def _owners(state: LaneState, clients: Rows) -> Rows:
+    return np.where(clients >= 0, state.clients.customer[clients], -1).astype(np.int32)
+
+
+def _windows(state: LaneState, scopes: Rows) -> I4:
+    return state.tenants.window[state.scopes.tenant[scopes]]
+
+
+def _repeats(state: LaneState, named: Named, lines: Rows, events: PaymentColumns) -> Flags:
+    payments = state.payments
+    at, rows = named.source[lines], named.payment[lines]
+    same = payments.client[rows] == named.client[lines]
+    same &= payments.unit[rows] == named.money[lines]
+    same &= payments.sale[rows] == named.sale[lines]
+    for name in _COPIED:
+        same &= getattr(payments, name)[rows] == getattr(events, name)[at]
+    return same
+
+
+def _withdraw(state: LaneState, rows: Rows, held: Flags) -> None:
+    """Takes what these payments made out of their units and sales, before they are written."""
+    payments, units = state.payments, state.units
+    live = held & (payments.status[rows] == LIVE) & ~payments.is_sale[rows]
+    paying = rows[live & (payments.unit[rows] >= 0)]
+    units.count[payments.unit[paying]] -= 1
+    units.paid[payments.unit[paying]] -= payment_minor(state, paying)
+    units.touch(payments.unit[paying])
+    covering = rows[live & (payments.sale[rows] >= 0)]
+    payments.covers[payments.sale[covering]] -= 1
+    payments.touch(payments.sale[covering])
+
+
+def _store(
+    state: LaneState,
+    named: Named,
+    lines: Rows,
+    events: PaymentColumns,
+    held: Flags,
+    today: I4,
+    window: I4,
+) -> None:
+    payments = state.payments
+    at, rows = named.source[lines], named.payment[lines]
+    deleted = events.deleted[at]
+    payments.version[rows] = kept_version(held, payments.version[rows], events.version[at])
+    payments.status[rows] = np.where(deleted, GONE, LIVE)
+    # A deletion need not say what is deleted: what was held stays as it was.
+    whole = np.flatnonzero(~(deleted & held))
+    chosen, source, told = rows[whole], at[whole], lines[whole]
+    for name in _COPIED:
+        getattr(payments, name)[chosen] = getattr(events, name)[source]
+    _move(state, chosen, named.client[told], named.money[told])
+    payments.sale[chosen] = named.sale[told]
+    fresh = rows[~held]
+    # Payments may have named a sale before it was told itself.
+    known = inside(payments.kept_day[fresh], today[~held], window[~held])
+    known &= payments.kept_day[fresh] != NO_DAY
+    payments.covers[fresh[~known]] = 0
+    _unname(state, fresh[~known])
+    payments.kept_day[fresh[~known]] = NO_DAY
+    told_day = np.where(events.day[at] == NO_DAY, today, events.day[at])
+    payments.kept_day[rows] = np.maximum(payments.kept_day[rows], told_day)
+    payments.touch(rows)
+
+
+def _count(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
+    """Adds what these payments make now to their units and sales."""
+    payments, units = state.payments, state.units
+    unit = payments.unit[rows]
+    there = np.flatnonzero(unit >= 0)
+    new = there[~living(state, unit[there], today[there], window[there])]
+    if len(new):
+        _begin(state, rows[new], today[new], window[new])
+    unit = unit[there]
+    units.kept_day[unit] = np.maximum(units.kept_day[unit], payments.kept_day[rows[there]])
+    live = (payments.status[rows] == LIVE) & ~payments.is_sale[rows]
+    paying = rows[live & (payments.unit[rows] >= 0)]
+    units.count[payments.unit[paying]] += 1
+    units.paid[payments.unit[paying]] += payment_minor(state, paying)
+    units.touch(unit)
+    named = np.flatnonzero(payments.sale[rows] >= 0)
+    sale = payments.sale[rows[named]]
+    expired = payments.kept_day[sale] != NO_DAY
+    expired &= ~inside(payments.kept_day[sale], today[named], window[named])
+    _reset_sales(state, sale[expired], rows[named[expired]])
+    payments.kept_day[sale] = np.maximum(payments.kept_day[sale], payments.kept_day[rows[named]])
+    # What stays lets its unit stay: else it would lose what covers it.
+    unit, kept = payments.unit[sale], payments.kept_day[sale]
+    inner = unit >= 0
+    units.kept_day[unit[inner]] = np.maximum(units.kept_day[unit[inner]], kept[inner])
+    units.touch(unit[inner])
+    covering = rows[live & (payments.sale[rows] >= 0)]
+    payments.covers[payments.sale[covering]] += 1
+    payments.touch(sale)
+
+
+def _begin(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
+    """A unit that begins lets go of all its payments; the one that begins it is the first in it."""
+    unit, status = state.payments.unit[rows].copy(), state.payments.status[rows].copy()
+    begin(state, unit, today, window)
+    state.payments.status[rows] = status
+    _chain_in_unit(state, rows, unit)
+
+
+def _move(state: LaneState, rows: Rows, clients: Rows, units: Rows) -> None:
+    """Puts payments into the chains of these clients and units (-1: none)."""
+    payments, table = state.payments, state.clients
+    old = payments.client[rows]
+    for at in np.flatnonzero((old != clients) & (old >= 0)).tolist():
+        unchain(table.first_payment, payments.next_payment, int(old[at]), int(rows[at]))
+    placed = (old != clients) & (clients >= 0)
+    chosen, parent = rows[placed], clients[placed]
+    payments.next_payment[chosen] = table.first_payment[parent]
+    table.first_payment[parent] = chosen
+    payments.client[rows] = clients
+    old = payments.unit[rows].copy()
+    moves = np.flatnonzero(old != units)
+    for at in moves[old[moves] >= 0].tolist():
+        row, unit = int(rows[at]), int(old[at])
+        unchain(state.units.first_payment, payments.next_in_unit, unit, row)
+    _chain_in_unit(state, rows[moves], units[moves])
+
+
+def _chain_in_unit(state: LaneState, rows: Rows, units: Rows) -> None:
+    payments = state.payments
+    payments.unit[rows] = units
+    there = units >= 0
+    chosen, parent = rows[there], units[there]
+    payments.next_in_unit[chosen] = state.units.first_payment[parent]
+    state.units.first_payment[parent] = chosen
+
+
+def _reset_sales(state: LaneState, sales: Rows, namers: Rows) -> None:
+    """Sales that have left the window and are named again: as if their rows were new."""
+    if not len(sales):
+        return
+    nobody = np.full(len(sales), -1, np.int32)
+    _move(state, sales, nobody, nobody)
+    _unname(state, sales)
+    state.payments.sale[namers] = sales
+    state.payments.status[sales] = VACANT
+    state.payments.version[sales] = NONE
+    state.payments.covers[sales] = 0
+    state.payments.kept_day[sales] = NO_DAY
+
+
+def _unname(state: LaneState, sales: Rows) -> None:
+    """Payments that named these sales before they left the window name nothing any more."""
+    payments = state.payments
+    old = sales[payments.is_sale[sales] & (payments.kept_day[sales] != NO_DAY)]
+    if not len(old):
+        return
+    live = payments.live()
+    naming = live[np.isin(payments.sale[live], old)]
+    payments.sale[naming] = -1
+    payments.touch(naming)
+
+
+def rederive_payments(state: LaneState, tenant: int, today: int) -> None:
+    """Instants, days and minor units of a tenant's payments under its new settings."""
+    payments, units = state.payments, state.units
+    live = payments.live()
+    rows = live[state.scopes.tenant[payments.scope[live]] == tenant]
+    if not len(rows):
+        return
+    local = rows[payments.local_ms[rows] != NONE]
+    zone = state.places.zone[payments.place[local]]
+    payments.start_ms[local] = state.zones.to_instant(zone, payments.local_ms[local])
+    timed = rows[payments.start_ms[rows] != NONE]
+    owners = np.full(len(timed), tenant, np.int32)
+    payments.day[timed] = state.tenant_day(owners, payments.start_ms[timed])
+    payments.kept_day[timed] = np.maximum(payments.kept_day[timed], payments.day[timed])
+    payments.touch(rows)
+    sales = payments.sale[rows]
+    naming = rows[sales >= 0]
+    np.maximum.at(payments.kept_day, payments.sale[naming], payments.kept_day[naming])
+    unit = units.live()
+    unit = unit[state.scopes.tenant[units.scope[unit]] == tenant]
+    window = np.full(len(unit), state.tenants.window[tenant], np.int32)
+    days = np.full(len(unit), today, np.int32)
+    alive = living(state, unit, days, window)
+    unit, window, days = unit[alive], window[alive], days[alive]
+    units.paid[unit] = 0
+    line, row = payments_of(state, unit)
+    paying = (payments.status[row] == LIVE) & ~payments.is_sale[row]
+    np.add.at(units.paid, unit[line[paying]], payment_minor(state, row[paying]))
+    np.maximum.at(units.kept_day, unit[line], payments.kept_day[row])
+    line, row = visits_of(state, unit)
+    np.maximum.at(units.kept_day, unit[line], state.visits.kept_day[row])
+    choose_holders(state, unit, days, window)
+    units.touch(unit)

@@ -1,0 +1,99 @@
+"""Read phone numbers as people and providers write them.
+
+In:    a column of texts, with the rows of their tenants and scopes
+Out:   E.164 as integers, 0 where there is no number
+State: read only; what was read once is remembered, as people come again
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import repeat
+
+import numpy as np
+import phonenumbers
+
+from schemas.batch import I4, I8, NONE, Objects
+from state.lane import LaneState
+
+_PLUS_SEVEN = frozenset({"RU", "KZ"})
+_INTERNATIONAL = frozenset({"whatsapp"})  # writes digits without a plus
+_CACHE_LIMIT = 1_000_000
+_LONGEST_WRITING = 64
+_UNSEEN = -1
+
+_ABSENT: dict[str | None, int] = {None: NONE, "": NONE}
+
+_phones = dict(_ABSENT)
+_local_phones: dict[tuple[str | None, str], int] = {}
+
+
+def canonical_phone(text: str, country: str | None, international: bool = False) -> int:
+    """E.164 as an integer, 0 for what cannot be a phone number.
+
+    A leading 8 with 11 digits is +7 in Russia and Kazakhstan; everything that is not already
+    +7 and ten digits is judged by ``phonenumbers`` (possible, not necessarily assigned).
+    """
+    full = f"+{text}" if international else text
+    if len(full) == 12 and full.startswith("+7") and full[1:].isdecimal() and full.isascii():
+        return int(full)
+    if len(text) > _LONGEST_WRITING or any(letter.isalpha() for letter in text):
+        return 0
+    digits = "".join(letter for letter in text if letter in "0123456789")
+    if text.lstrip(" (").startswith("+") or international:
+        return _possible(f"+{digits}", None)
+    if country in _PLUS_SEVEN and len(digits) == 11 and digits[0] in "78":
+        return int("7" + digits[1:])
+    # A tourist's number is often written in full, without its plus.
+    local = _possible(digits, country) if country else 0
+    return local or (_possible(f"+{digits}", None) if len(digits) > 10 else 0)
+
+
+def _possible(text: str, country: str | None) -> int:
+    try:
+        number = phonenumbers.parse(text, country)
+    except phonenumbers.NumberParseException:
+        return 0
+    if not phonenumbers.is_possible_number(number):
+        return 0
+    return int(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def phone_column(
+    phones: Objects, tenants: I4, scopes: I4, state: LaneState, counts: Counter[tuple[str, ...]]
+) -> I8:
+    """Canonical phones of a column as providers write them; what cannot be one is counted."""
+    texts = phones.tolist()
+    found = np.fromiter(map(_phones.get, texts, repeat(_UNSEEN)), np.int64, len(texts))
+    unseen = np.flatnonzero(found == _UNSEEN)
+    if len(unseen):
+        settings = state.tenants.settings
+        found[unseen] = [
+            _local_phone(texts[at], settings[tenant].country, provider)
+            for at, tenant, provider in zip(
+                unseen.tolist(),
+                tenants[unseen].tolist(),
+                state.scopes.provider[scopes[unseen]].tolist(),
+                strict=True,
+            )
+        ]
+    counts["ignored", "phone"] += int((found == 0).sum())
+    found[found == NONE] = 0
+    return found
+
+
+def _local_phone(text: str, country: str | None, provider: str) -> int:
+    international = provider in _INTERNATIONAL
+    cached = (("+" if international else country), text)
+    phone = _local_phones.get(cached)
+    if phone is None:
+        phone = canonical_phone(text, country, international)
+        if len(_phones) + len(_local_phones) > _CACHE_LIMIT:
+            _phones.clear()
+            _phones.update(_ABSENT)
+            _local_phones.clear()
+        if text.startswith("+"):
+            _phones[text] = phone
+        else:
+            _local_phones[cached] = phone
+    return phone

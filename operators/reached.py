@@ -1,0 +1,66 @@
+"""Note what an event changes in the days of other visits and of payments that it reaches.
+
+In:    ``Reach`` of a round's lines: visits that share money with what they tell of, and payments
+Out:   differences in the ``Tally``
+State: ``counted`` of these visits and payments
+
+What has left the window adds nothing: it might as well have been freed.
+"""
+
+from __future__ import annotations
+
+from operators.contributions import (
+    Contribution,
+    Tally,
+    payments_contribution,
+    recount_payments,
+    recount_visits,
+    visits_contribution,
+)
+from operators.crowds import inside
+from operators.identify import Named
+from operators.payments import Reach, is_held
+from schemas.batch import I8
+from state.lane import LaneState
+from state.tables import Flags
+
+
+def reached_contributions(state: LaneState, reached: Reach) -> tuple[Contribution, Contribution]:
+    """What the reached visits and payments add now."""
+    return (
+        visits_contribution(state, reached.visit, _visits_held(state, reached)),
+        payments_contribution(state, reached.payment, _payments_held(state, reached)),
+    )
+
+
+def note_reached(
+    state: LaneState,
+    tally: Tally,
+    named: Named,
+    reached: Reach,
+    before: tuple[Contribution, Contribution],
+    clocks: I8,
+) -> None:
+    """What they add after the events; ``clocks`` are per record."""
+    if len(reached.visit):
+        record = named.record[reached.visit_line]
+        held = _visits_held(state, reached)
+        after = recount_visits(state, reached.visit, before[0], clocks[record], held)
+        tally.change(before[0], after, record)
+    if len(reached.payment):
+        record = named.record[reached.payment_line]
+        held = _payments_held(state, reached)
+        after = recount_payments(state, reached.payment, before[1], clocks[record], held)
+        tally.change(before[1], after, record)
+
+
+def _visits_held(state: LaneState, reached: Reach) -> Flags:
+    visits = state.visits
+    window = state.tenants.window[state.scopes.tenant[visits.scope[reached.visit]]]
+    return inside(visits.kept_day[reached.visit], reached.visit_today, window)
+
+
+def _payments_held(state: LaneState, reached: Reach) -> Flags:
+    payments = state.payments
+    window = state.tenants.window[state.scopes.tenant[payments.scope[reached.payment]]]
+    return is_held(state, reached.payment, reached.payment_today, window)

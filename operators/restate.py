@@ -1,0 +1,140 @@
+"""Add differences to counters in the order of the clock, and tell what ten seconds have changed.
+
+In:    ``Differences`` of one table, in any order; ``Passage``: the records that let time pass
+Out:   ``Restated``: absolute rows as they stood each time the clock crossed ten seconds
+State: the counters, and what of them is still to be told
+
+A row that changes is due at the next multiple of ten seconds, and is told by the first record whose
+clock has come that far. So what is told depends on the records, not on how the log is cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.batch import I8
+from state.days import Counters
+from state.index import Rows
+from state.tables import NEVER
+
+TOLD_EVERY_MS = 10_000
+
+Lines = NDArray[np.intp]
+
+
+@dataclass(slots=True)
+class Passage:
+    """Clock and position of consecutive records; what is due up to ``until_ms`` is told."""
+
+    clock_ms: I8
+    positions: I8
+    until_ms: int
+
+
+@dataclass(slots=True)
+class Differences:
+    """n changes of a table's rows: ``by`` holds a column for each measure of the table."""
+
+    row: Rows
+    record: I8  # into the passage
+    by: tuple[I8, ...]
+
+
+@dataclass(slots=True)
+class Restated:
+    """n rows to be told: their measures as of ``due_ms``, owed at the record that crosses it."""
+
+    row: Rows
+    measures: tuple[I8, ...]
+    position: I8
+    due_ms: I8
+    owed_at: I8
+
+    def take(self, lines: Lines) -> Restated:
+        """The same with these rows."""
+        measures = tuple(measure[lines] for measure in self.measures)
+        told = (column[lines] for column in (self.position, self.due_ms, self.owed_at))
+        return Restated(self.row[lines], measures, *told)
+
+
+def next_telling(clock_ms: I8) -> I8:
+    """When a change at these instants is told."""
+    due: I8 = (clock_ms // TOLD_EVERY_MS + 1) * TOLD_EVERY_MS
+    return due
+
+
+def restate(table: Counters, passage: Passage, changes: Differences | None) -> Restated | None:
+    """Applies the changes; returns what they and earlier ones owe, ``None`` if nothing."""
+    due = table.least_due <= passage.until_ms
+    if changes is None or not len(changes.row):
+        return _tell(table, passage) if due else None
+    waiting = _waiting(table, passage.until_ms) if due else np.zeros(0, np.int32)
+    row = np.concatenate([waiting, changes.row])
+    due_ms = np.concatenate([table.due_ms[waiting], next_telling(passage.clock_ms[changes.record])])
+    position = np.concatenate([table.position[waiting], passage.positions[changes.record]])
+    order = np.lexsort((position, due_ms, row))
+    row, due_ms, position = row[order], due_ms[order], position[order]
+    last = np.ones(len(row), np.bool_)  # of its row
+    last[:-1] = row[1:] != row[:-1]
+    told = last.copy()  # the last of its row before the same telling
+    told[:-1] |= due_ms[1:] != due_ms[:-1]
+    ends = np.flatnonzero(told)
+    measures = []
+    nothing = np.zeros(len(waiting), np.int64)
+    for name, by in zip(table.MEASURES, changes.by, strict=True):
+        column: I8 = getattr(table, name)
+        total = np.cumsum(np.concatenate([nothing, by])[order])
+        before = np.concatenate([[0], total[last][:-1]])  # of the rows that come earlier
+        value = total - np.repeat(before, np.diff(np.flatnonzero(last), prepend=-1)) + column[row]
+        column[row[last]] = value[last]
+        measures.append(value[ends])
+    table.position[row[last]] = position[last]
+    over = due_ms[last] <= passage.until_ms
+    table.due_ms[row[last]] = np.where(over, NEVER, due_ms[last])
+    table.touch(row[last])
+    table.find_least()
+    ready = due_ms[ends] <= passage.until_ms
+    ends = ends[ready]
+    chosen = tuple(value[ready] for value in measures)
+    return _restated(passage, row[ends], chosen, position[ends], due_ms[ends])
+
+
+def mark(table: Counters, rows: Rows, position: int, due_ms: int) -> None:
+    """Rows that were written as a whole are told at an instant; those already due stay so."""
+    table.position[rows] = position
+    table.due_ms[rows] = np.minimum(table.due_ms[rows], due_ms)
+    table.touch(rows)
+    if len(rows):
+        table.least_due = min(table.least_due, due_ms)
+
+
+def as_they_stand(table: Counters, position: int, now_ms: int) -> Restated:
+    """Every row that is still to be told, as of now; nothing changes."""
+    rows = _waiting(table, NEVER - 1)
+    measures = tuple(getattr(table, name)[rows] for name in table.MEASURES)
+    when = np.full(len(rows), now_ms)
+    return Restated(rows, measures, table.position[rows], when, np.full(len(rows), position))
+
+
+def _tell(table: Counters, passage: Passage) -> Restated:
+    rows = _waiting(table, passage.until_ms)
+    due_ms = table.due_ms[rows]
+    table.due_ms[rows] = NEVER
+    table.touch(rows)
+    table.find_least()
+    measures = tuple(getattr(table, name)[rows] for name in table.MEASURES)
+    return _restated(passage, rows, measures, table.position[rows], due_ms)
+
+
+def _waiting(table: Counters, until_ms: int) -> Rows:
+    return np.flatnonzero(table.due_ms[: table.rows] <= until_ms).astype(np.int32)
+
+
+def _restated(
+    passage: Passage, row: Rows, measures: tuple[I8, ...], position: I8, due_ms: I8
+) -> Restated:
+    crossing = np.searchsorted(passage.clock_ms, due_ms, "left")
+    return Restated(row, measures, position, due_ms, passage.positions[crossing])

@@ -1,0 +1,211 @@
+"""Keep payments and sales of goods, and tell what they and the visits that they are for are worth.
+
+Takes: payments in log order; the ledger whose visits they are for
+Out:   money of attended visits, and of payments that count by themselves
+Source: payments of a visit's unit are the unit's money, and its earliest attended record has it;
+        a unit lives as long as anything in it is inside the window; a sale of goods counts unless
+        it is paid, or its visit is
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING
+
+from tests.oracle_bodies import Key, PaymentFact, VisitFact
+from tests.oracle_people import stand_in
+
+if TYPE_CHECKING:
+    from tests.oracle_ledger import Ledger, Visit
+
+
+@dataclass
+class Payment:
+    """The winning version of a payment or a sale."""
+
+    fact: PaymentFact
+    version: int | None
+    kept_day: int
+
+
+@dataclass
+class Unit:
+    """A visit of the provider's that a payment has named."""
+
+    kept_day: int
+    holder: Key | None = None
+
+
+@dataclass
+class Money:
+    """One tenant's payments."""
+
+    ledger: Ledger
+    payments: dict[Key, Payment] = field(default_factory=dict)
+    units: dict[Key, Unit] = field(default_factory=dict)
+
+    def take(self, fact: PaymentFact) -> bool:
+        """One version more; tells whether it repeats what is known."""
+        stored = self.payments.get(fact.key)
+        if stored is not None and not self.is_held(stored):
+            self.let_go(fact.key)
+            stored = None
+        day = self.ledger.day(fact)
+        told = self.ledger.today if day is None else day
+        if stored is None:
+            if not self.ledger.is_inside(day):
+                return False
+            self._write(fact, Payment(fact, fact.version, told))
+            return False
+        if _repeats(fact, stored):
+            return True
+        if _is_older(fact, stored):
+            return False
+        kept = replace(stored.fact, deleted=True) if fact.deleted else fact
+        version = stored.version if fact.version is None else fact.version
+        self._write(fact, Payment(kept, version, max(stored.kept_day, told)))
+        return False
+
+    def _write(self, told: PaymentFact, payment: Payment) -> None:
+        fact = payment.fact
+        self.payments[fact.key] = payment
+        if fact.unit is not None:
+            unit = self.units.get(fact.unit)
+            if unit is None or not self.ledger.is_inside(unit.kept_day):
+                unit = self._begin(fact.unit, payment)
+            unit.kept_day = max(unit.kept_day, payment.kept_day)
+        payer = self.payer(fact)
+        if payer is not None and payer[0] == "phone" and not told.deleted:
+            self.ledger.people.name(payer, fact.phone, self.ledger.clock)
+
+    def _begin(self, name: Key, first: Payment) -> Unit:
+        """Whatever the unit had once has left the window with it."""
+        for key in [k for k, p in self.payments.items() if p.fact.unit == name and p is not first]:
+            self.let_go(key)
+        standing = [visit for visit in self._standing() if visit.fact.unit == name]
+        unit = self.units[name] = Unit(max([v.kept_day for v in standing], default=first.kept_day))
+        self._choose(name)
+        return unit
+
+    def placed(self, visit: Visit, before: Key | None) -> None:
+        """A visit was written: its unit before and its unit now choose who has their money."""
+        name = visit.fact.unit
+        if name is not None and self._is_living(name):
+            unit = self.units[name]
+            unit.kept_day = max(unit.kept_day, visit.kept_day)
+        for each in (before, name):
+            if each is not None and self._is_living(each):
+                self._choose(each)
+
+    def _choose(self, name: Key) -> None:
+        found = [v for v in self._standing() if v.fact.unit == name and v.is_attended]
+        # Of equal starts any would do: nobody's money depends on it in these logs.
+        found.sort(key=lambda visit: self.ledger.start(visit.fact) or 0)
+        self.units[name].holder = found[0].fact.key if found else None
+
+    def _standing(self) -> list[Visit]:
+        visits = self.ledger.visits.values()
+        return [visit for visit in visits if self.ledger.is_inside(visit.kept_day)]
+
+    def _is_living(self, name: Key) -> bool:
+        return name in self.units and self.ledger.is_inside(self.units[name].kept_day)
+
+    def is_held(self, payment: Payment) -> bool:
+        """By its own day, or by that of its unit."""
+        unit = payment.fact.unit
+        return self.ledger.is_inside(payment.kept_day) or (
+            unit is not None and self._is_living(unit)
+        )
+
+    def let_go(self, key: Key) -> None:
+        """It has left the window."""
+        payment = self.payments.pop(key)
+        day = self.ledger.day(payment.fact)
+        if day is not None and self.counts_alone(payment):
+            self.ledger.keep_past(key, day, self.minor(payment.fact.major))
+
+    def expire(self) -> None:
+        """Lets go of all that has left the window."""
+        for key in [key for key, payment in self.payments.items() if not self.is_held(payment)]:
+            self.let_go(key)
+        for name in [name for name in self.units if not self._is_living(name)]:
+            del self.units[name]
+
+    def payer(self, fact: PaymentFact) -> Key | None:
+        """Whose money it is where it counts by itself."""
+        if fact.unit is not None and not fact.is_sale:
+            return None
+        return fact.client or stand_in(fact.phone)
+
+    def minor(self, major: Decimal) -> int:
+        """Minor units of the tenant's currency."""
+        exponent = self.ledger.rules.currency_exponent
+        return int((major * 10**exponent).to_integral_value(ROUND_HALF_UP))
+
+    def _price(self, fact: VisitFact) -> int:
+        own = self.ledger.rules.currency
+        if own is not None and fact.currency not in {None, own}:
+            return 0
+        return self.minor(fact.major) if fact.major is not None else fact.amount or 0
+
+    def _live(self) -> list[PaymentFact]:
+        held = [payment for payment in self.payments.values() if self.is_held(payment)]
+        return [payment.fact for payment in held if not payment.fact.deleted]
+
+    def _paid(self) -> dict[Key, int]:
+        paid: dict[Key, int] = {}
+        for fact in self._live():
+            if fact.unit is not None and not fact.is_sale:
+                paid[fact.unit] = paid.get(fact.unit, 0) + self.minor(fact.major)
+        return paid
+
+    def counts_alone(self, payment: Payment) -> bool:
+        """Whether it is money of its own day."""
+        fact = payment.fact
+        if fact.deleted:
+            return False
+        if not fact.is_sale:
+            return fact.unit is None
+        if fact.unit is not None and fact.unit in self._paid():
+            return False
+        return not any(each.sale == fact.sale and not each.is_sale for each in self._live())
+
+    def of_visits(self) -> dict[Key, int]:
+        """What each attended visit that stands is worth."""
+        paid = self._paid()
+        worth: dict[Key, int] = {}
+        for visit in self._standing():
+            unit = visit.fact.unit
+            if not visit.is_attended:
+                continue
+            if unit is not None and unit in paid:
+                holds = self.units[unit].holder == visit.fact.key
+                worth[visit.fact.key] = max(0, paid[unit]) if holds else 0
+            else:
+                worth[visit.fact.key] = self._price(visit.fact)
+        return worth
+
+    def alone(self) -> list[tuple[Key, int, str | None, int]]:
+        """Key, day, customer and sum of money of its own day."""
+        found = []
+        for key, payment in self.payments.items():
+            day = self.ledger.day(payment.fact)
+            if day is not None and self.is_held(payment) and self.counts_alone(payment):
+                who = self.ledger.owner(self.payer(payment.fact))
+                found.append((key, day, who, self.minor(payment.fact.major)))
+        return found
+
+
+def _repeats(fact: PaymentFact, stored: Payment) -> bool:
+    if fact.version not in {None, stored.version} or fact.deleted != stored.fact.deleted:
+        return False
+    same = replace(fact, version=None) == replace(stored.fact, version=None)
+    return same or fact.deleted
+
+
+def _is_older(fact: PaymentFact, stored: Payment) -> bool:
+    if fact.version is None or stored.version is None:
+        return False
+    undead = stored.fact.deleted and not fact.deleted
+    return fact.version < stored.version or (fact.version == stored.version and undead)

@@ -1,0 +1,55 @@
+"""Read times and phones as the logs of these tests write them, one at a time.
+
+Takes: one text
+Units: ms since the epoch; days since 1970-01-01 of a zone's wall clock; E.164 without the plus
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY = date(1970, 1, 1)
+
+
+def instant(text: str) -> int:
+    """Ms since the epoch of a time with a zone."""
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+
+
+def naive_instant(text: str, zone: str) -> int:
+    """Ms since the epoch of a wall clock; one told twice is the first of both."""
+    return instant(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).isoformat())
+
+
+def day_of(at: int, zone: str) -> int:
+    """The day on the zone's wall clock."""
+    moment = (_EPOCH + timedelta(milliseconds=at)).astimezone(ZoneInfo(zone))
+    return (moment.date() - _FIRST_DAY).days
+
+
+def midnight_of(day: int, zone: str) -> int:
+    """The first instant of a day, also where clocks skip its midnight or tell it twice."""
+    noon = datetime.combine(_FIRST_DAY + timedelta(days=day), datetime.min.time())
+    guess = instant(noon.replace(tzinfo=ZoneInfo(zone)).isoformat())
+    at = guess - 3 * 3_600_000
+    while day_of(at, zone) < day:
+        at += 60_000
+    return at
+
+
+def day_text(day: int) -> str:
+    """``2026-03-29`` of a day."""
+    return (_FIRST_DAY + timedelta(days=day)).isoformat()
+
+
+def phone_number(text: str | int | None) -> int | None:
+    """E.164 without the plus, of the writings that these tests use."""
+    written = str(text or "")
+    if not written or any(letter.isalpha() for letter in written):
+        return None
+    digits = "".join(letter for letter in written if letter.isdigit())
+    if not written.startswith("+") and len(digits) == 11 and digits[0] == "8":
+        digits = "7" + digits[1:]
+    return int(digits) if 11 <= len(digits) <= 15 else None

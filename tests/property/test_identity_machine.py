@@ -1,0 +1,353 @@
+"""People against a slow model of them: cards, phones, aliases, visits, merges and wishes to be forgotten.
+
+Whatever comes, and however the log is cut, cleaned up and restored: who is known, whose the visits
+are, which ids are no more. The model keeps plain sets and looks everything up anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from operators.fold import close
+from operators.prune import prune
+from schemas.keys import alias_customer_id, customer_id
+from state.archive import pack, unpack
+from state.lane import LaneState
+from tests.engine import ID_KEY, Row, Streams, comparable, feed, run
+from tests.logs import DAY, MINUTE, SECOND, Record, card, forget, lines_of, local, settings, stamp, visit
+from tests.people import BSUID, is_written_to, telegram, writes
+
+TENANT = "t1"
+BEGIN = local("2026-06-01 12:00", "UTC")
+RULES = settings(TENANT, BEGIN, scoring={"monetary": [2_000_000, 1]})
+
+PHONES = st.sampled_from(["77011234561", "77011234562", "77011234563"])
+NAMES = st.sampled_from(["1", "2", "3"])
+CARDS = st.sampled_from(["crm-1", "crm-2", "crm-3"])
+VERSIONS = st.integers(1, 6)
+LATENESS = st.sampled_from([0, 0, 0, 5 * SECOND, 3 * MINUTE])
+
+Alias = tuple[str, str]
+Person = tuple[str, ...]
+"""``("phone", digits)``, or an alias whose phone nobody knows."""
+
+
+@dataclass
+class Card:
+    """What is known of one card, or of what stands in for a phone's."""
+
+    version: int | None = None
+    card_phone: str | None = None
+    visit_phone: str | None = None
+    aliases: tuple[Alias, ...] = ()
+
+    def owner(self) -> Person | None:
+        phone = self.card_phone or self.visit_phone
+        return ("phone", phone) if phone else None
+
+
+@dataclass
+class Visit:
+    version: int
+    said: tuple[Any, ...]
+    card: str | None
+    phone: str | None
+    attended: bool
+    amount: int
+    day: int
+
+
+@dataclass
+class Model:
+    """The same, slowly."""
+
+    cards: dict[str, Card] = field(default_factory=dict)
+    visits: dict[str, Visit] = field(default_factory=dict)
+    called: dict[Alias, tuple[Person, int]] = field(default_factory=dict)
+    known: set[Person] = field(default_factory=set)
+    heirs: dict[Person, Person] = field(default_factory=dict)
+    stones: list[tuple[Person, Person | None]] = field(default_factory=list)
+
+    def told_card(
+        self, id: str, version: int, phone: str | None, aliases: tuple[Alias, ...], now: int
+    ) -> None:
+        card = self.cards.setdefault(id, Card())
+        if card.version is not None and version < card.version:
+            return
+        before, called = card.owner(), card.aliases
+        card.version, card.card_phone = version, phone
+        card.aliases = aliases or called
+        self.settle(card, before, called, now)
+
+    def told_visit(self, id: str, told: Visit, now: int) -> None:
+        stored = self.visits.get(id)
+        if stored and (told.version < stored.version or told.said == stored.said):
+            return
+        self.visits[id] = told
+        if told.card is None or told.phone is None:
+            if told.card is not None:
+                self.cards.setdefault(told.card, Card())
+            return
+        card = self.cards.setdefault(told.card, Card())
+        before = card.owner()
+        card.visit_phone = told.phone
+        self.settle(card, before, card.aliases, now)
+
+    def settle(
+        self, card: Card, before: Person | None, called: tuple[Alias, ...], now: int
+    ) -> None:
+        owner = card.owner()
+        if owner is None or (owner == before and card.aliases == called):
+            return
+        self.known.add(owner)
+        for alias in card.aliases:
+            self.point(alias, owner, now)
+
+    def wrote(self, phone: str | None, alias: Alias, at: int) -> None:
+        if phone is not None:
+            self.known.add(("phone", phone))
+            self.point(alias, ("phone", phone), at)
+            return
+        person, _ = self.called.setdefault(alias, (alias, at))
+        self.known.add(person)
+        self.heirs.pop(person, None)
+
+    def point(self, alias: Alias, person: Person, at: int) -> None:
+        now, told = self.called.get(alias, (None, 0))
+        if now == person or (now is not None and now[0] == "phone" and at < told):
+            return
+        self.called[alias] = person, at
+        self.known.add(person)
+        if now is not None and now[0] != "phone":
+            self.known.discard(now)
+            self.heirs[now] = person
+            self.stones.append((now, person))
+
+    def forget(self, person: Person) -> None:
+        if person not in self.known:
+            person = self.heirs.get(person, person)
+        if person not in self.known:
+            return
+        self.known.discard(person)
+        self.stones.append((person, None))
+        for alias in [alias for alias, (who, _) in self.called.items() if who == person]:
+            del self.called[alias]
+        if person[0] != "phone":
+            return
+        cards = [id for id, card in self.cards.items() if card.owner() == person]
+        for told in self.visits.values():
+            if told.card in cards or told.phone == person[1]:
+                told.version += 1
+                told.said = ()
+                told.phone = None
+            if told.card in cards:
+                told.card = None
+        for id, card in self.cards.items():
+            if id in cards:
+                version = None if card.version is None else card.version + 1
+                self.cards[id] = Card(version)
+            elif card.visit_phone == person[1]:
+                card.visit_phone = None
+
+    def counted(self) -> dict[Person | None, tuple[int, int]]:
+        """Visit days and money of everybody, and of nobody."""
+        days: dict[Person | None, set[int]] = {}
+        money: Counter[Person | None] = Counter()
+        for told in self.visits.values():
+            if told.attended:
+                owner = self.cards[told.card].owner() if told.card else None
+                days.setdefault(owner, set()).add(told.day)
+                money[owner] += told.amount
+        return {owner: (len(days[owner]), money[owner]) for owner in days}
+
+
+class People(RuleBasedStateMachine):
+    """Draws a life record by record, and folds it in batches of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = LaneState(0, ID_KEY)
+        self.model = Model()
+        self.lines = lines_of([RULES])
+        self.folded = 0
+        self.said = Streams()
+        self.now = BEGIN
+        self.number = 0
+
+    def tell(self, told: Record) -> None:
+        self.lines += lines_of([told])
+
+    def later(self, seconds: int) -> int:
+        self.now += seconds * SECOND
+        self.number += 1
+        return self.now
+
+    @rule(
+        id=CARDS,
+        version=VERSIONS,
+        phone=st.none() | PHONES,
+        names=st.none() | st.none() | st.lists(NAMES, min_size=1, max_size=1),
+        chat=st.none() | st.none() | NAMES,
+        wait=st.integers(0, 3),
+    )
+    def card(
+        self,
+        id: str,
+        version: int,
+        phone: str | None,
+        names: list[str] | None,
+        chat: str | None,
+        wait: int,
+    ) -> None:
+        now = self.later(wait)
+        told = {BSUID: f"KZ.{name}" for name in names or ()}
+        told |= {} if chat is None else {"telegram": chat}
+        self.tell(card(TENANT, now, id, version=version, phone=phone, aliases=told or None))
+        self.model.told_card(id, version, phone, tuple(sorted(told.items())), now)
+
+    @rule(
+        id=st.sampled_from(["v1", "v2", "v3", "v4"]),
+        version=VERSIONS,
+        by=st.none() | CARDS,
+        phone=st.none() | PHONES,
+        status=st.sampled_from(["attended", "attended", "booked", "no_show"]),
+        amount=st.sampled_from([1, 10, 100, 1_000]),
+        day=st.integers(0, 2),
+        wait=st.integers(0, 3),
+    )
+    def visit(
+        self,
+        id: str,
+        version: int,
+        by: str | None,
+        phone: str | None,
+        status: str,
+        amount: int,
+        day: int,
+        wait: int,
+    ) -> None:
+        now, start = self.later(wait), BEGIN - day * DAY
+        body: dict[str, Any] = {"status": status, "amount_minor": amount, "client": by}
+        body |= {"version": version, "phone": phone, "starts_at": start}
+        self.tell(visit(TENANT, now, id, **body))
+        of_card = by or (f"of {phone}" if phone else None)
+        said = (version, status, by, phone, amount, day)
+        told = Visit(version, said, of_card, phone, status == "attended", amount, day)
+        self.model.told_visit(id, told, now)
+
+    @rule(phone=st.none() | PHONES, name=NAMES, late=LATENESS, wait=st.integers(0, 3))
+    def writes(self, phone: str | None, name: str, late: int, wait: int) -> None:
+        now = self.later(wait)
+        told = writes(TENANT, now - late, f"m{self.number}", phone, name)
+        self.tell(told | {"received_at": stamp(now)})
+        self.model.wrote(phone, (BSUID, f"KZ.{name}"), now - late)
+
+    @rule(name=NAMES, wait=st.integers(0, 3))
+    def chats(self, name: str, wait: int) -> None:
+        now = self.later(wait)
+        self.tell(telegram(TENANT, now, f"m{self.number}", name))
+        self.model.wrote(None, ("telegram", name), now)
+
+    @rule(phone=PHONES, name=NAMES, late=LATENESS, wait=st.integers(0, 3))
+    def is_written_to(self, phone: str, name: str, late: int, wait: int) -> None:
+        now = self.later(wait)
+        told = is_written_to(TENANT, now - late, f"m{self.number}", phone, name)
+        self.tell(told | {"received_at": stamp(now)})
+        self.model.point((BSUID, f"KZ.{name}"), ("phone", phone), now - late)
+
+    @rule(
+        person=PHONES.map(lambda phone: ("phone", phone))
+        | NAMES.map(lambda name: (BSUID, f"KZ.{name}")),
+        wait=st.integers(0, 3),
+        meant=st.booleans(),
+    )
+    def wants_to_be_forgotten(self, person: Person, wait: int, meant: bool) -> None:
+        if meant:
+            self.tell(forget(TENANT, self.later(wait), id_of(person)))
+            self.model.forget(person)
+
+    @precondition(lambda self: self.folded < len(self.lines))
+    @rule()
+    def fold(self) -> None:
+        feed({0: self.state}, self.lines, self.folded, len(self.lines), self.said)
+        self.folded = len(self.lines)
+
+    @rule()
+    def clean_up(self) -> None:
+        prune(self.state, self.state.clock_ms)
+
+    @rule()
+    def crash(self) -> None:
+        """What is saved is all that is left."""
+        restored = LaneState(0, ID_KEY)
+        unpack(restored.tables, pack(self.state.tables, everything=True))
+        for name in ("position", "clock_ms", "cleaned_ms", "digest"):
+            setattr(restored, name, getattr(self.state, name))
+        restored.rederive()
+        self.state = restored
+
+    @precondition(lambda self: self.folded == len(self.lines))
+    @invariant()
+    def everybody_is_who_the_model_says(self) -> None:
+        ended = Streams()
+        ended.add(close(self.state))
+        profiles = {row["customer_id"]: row for row in ended.rows("profiles")}
+        assert profiles.keys() == {id_of(person) for person in self.model.known}
+        counted = self.model.counted()
+        for person in self.model.known:
+            profile = profiles[id_of(person)]
+            told = profile["frequency"], profile["monetary_minor"]
+            assert told == counted.get(person, (0, 0))
+            assert profile["phone"] == (f"+{person[1]}" if person[0] == "phone" else None)
+            called = {alias for alias, (who, _) in self.model.called.items() if who == person}
+            assert profile["aliases"].items() <= called
+            assert profile["aliases"].keys() == {kind for kind, _ in called}
+
+    @precondition(lambda self: self.folded == len(self.lines))
+    @invariant()
+    def no_money_is_lost_or_counted_twice(self) -> None:
+        ended = Streams()
+        ended.add(close(self.state))
+        rows = [*self.said.rows("aggregates"), *ended.rows("aggregates")]
+        days = {row["day"]: row for row in rows if row["table"] == "visits_daily"}.values()
+        counted = self.model.counted()
+        told = [told for told in self.model.visits.values() if told.attended]
+        assert sum(row["revenue_minor"] for row in days) == sum(each.amount for each in told)
+        assert sum(row["visits"] for row in days) == len(told)
+        whole = sum(row["monetary_minor"] for row in ended.rows("profiles"))
+        assert whole + counted.get(None, (0, 0))[1] == sum(each.amount for each in told)
+
+    @precondition(lambda self: self.folded == len(self.lines))
+    @invariant()
+    def ids_that_are_no_more_have_a_stone_each_time(self) -> None:
+        stones = [row for row in self.said.rows("profiles") if "forgotten" in row]
+        assert [(row["customer_id"], row["merged_into"]) for row in stones] == [
+            (id_of(old), new and id_of(new)) for old, new in self.model.stones
+        ]
+        assert all(row["forgotten"] is (row["merged_into"] is None) for row in stones)
+        last = {row["customer_id"]: row for row in self.said.rows("profiles")}
+        gone = {id_of(old) for old, _ in self.model.stones} - {id_of(p) for p in self.model.known}
+        assert all("forgotten" in last[who] for who in gone)
+
+    def teardown(self) -> None:
+        self.fold()
+        at_once = run(self.lines, ended=False)
+        assert comparable(at_once) == comparable(self.said)
+        assert at_once.digests.get(0, 0) == self.state.digest
+
+
+def id_of(person: Person) -> str:
+    kind, value = person
+    if kind == "phone":
+        return customer_id(ID_KEY, TENANT, int(value))
+    return alias_customer_id(ID_KEY, TENANT, kind, value)
+
+
+People.TestCase.settings = hypothesis_settings(stateful_step_count=40)
+TestPeople = People.TestCase

@@ -1,0 +1,257 @@
+"""Who is forgotten leaves totals behind, and nothing that says whom they were about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operators.fold import close
+from schemas.keys import alias_customer_id, customer_id
+from state.archive import unpack
+from state.lane import LaneState
+from state.snapshots import SnapshotStore
+from tests.engine import ID_KEY, Row, Streams, comparable, feed, run
+from tests.logs import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Record,
+    card,
+    forget,
+    heartbeat,
+    lines_of,
+    local,
+    settings,
+    trigger,
+    visit,
+)
+from tests.people import BSUID, is_written_to, writes
+
+TENANT, ZONE = "t1", "Asia/Almaty"
+ANNA, OLGA = "77011234567", "77017654321"
+CAME = local("2026-06-01 12:00", ZONE)
+TRIGGERS = [trigger("reminder", before="24h"), trigger("segment_entered", segments=["312"])]
+RULES = settings(
+    TENANT,
+    CAME - HOUR,
+    timezone=ZONE,
+    scoring={"monetary": [2_000_000, 1]},
+    triggers=TRIGGERS,
+)
+
+
+def at(number: int) -> int:
+    return CAME + number * MINUTE
+
+
+def person(number: int, id: str = "crm-1", **told: Any) -> Record:
+    return card(TENANT, at(number), id, version=number, **told)
+
+
+def came(number: int, id: str = "v1", **told: Any) -> Record:
+    body = {"status": "attended", "amount_minor": 1_000, "version": number, "starts_at": CAME}
+    return visit(TENANT, at(number), id, **body | told)
+
+
+def booked(number: int, starts_at: int, **told: Any) -> Record:
+    body = {"status": "booked", "version": number, "starts_at": starts_at}
+    return visit(TENANT, at(number), "v2", **body | told)
+
+
+def of(digits: str) -> str:
+    return customer_id(ID_KEY, TENANT, int(digits))
+
+
+def forgotten(number: int, digits: str = ANNA) -> Record:
+    return forget(TENANT, at(number), of(digits))
+
+
+def again(told: Record, number: int) -> Record:
+    return told | {"received_at": heartbeat(at(number))["received_at"]}
+
+
+def log_of(*records: Record) -> list[bytes]:
+    return lines_of([RULES, *records, heartbeat(CAME + DAY)])
+
+
+def after(*records: Record) -> Streams:
+    """The same for one record at a time as for all at once."""
+    lines = log_of(*records)
+    streams = run(lines)
+    assert comparable(run(lines, cuts=range(len(lines)))) == comparable(streams)
+    return streams
+
+
+def stones(streams: Streams) -> list[Row]:
+    return [row for row in streams.rows("profiles") if "forgotten" in row]
+
+
+def days(streams: Streams) -> list[Row]:
+    """The last row of each day of the tenant."""
+    rows = [row for row in streams.rows("aggregates") if row["table"] == "visits_daily"]
+    return list({row["day"]: row for row in rows}.values())
+
+
+LIFE = [
+    person(1, phone=ANNA, name="Мария", birthday="1990-02-28", consent={"marketing": True}),
+    came(2, client="crm-1"),
+    writes(TENANT, at(3), "m1", ANNA, "1"),
+]
+
+
+def test_the_last_word_of_a_forgotten_customer_is_a_tombstone() -> None:
+    streams = after(*LIFE, forgotten(4))
+    assert of(ANNA) not in streams.profiles()
+    (stone,) = stones(streams)
+    assert stone == {
+        "tenant": TENANT,
+        "customer_id": of(ANNA),
+        "merged_into": None,
+        "forgotten": True,
+        "as_of": "2026-06-01T07:04:00Z",
+        "position": 4,
+    }
+    (last,) = [row for row in streams.rows("profiles") if row["customer_id"] == of(ANNA)][-1:]
+    assert last == stone
+
+
+def test_who_is_known_to_nobody_is_counted_and_nothing_else() -> None:
+    others = forgotten(4, OLGA), forget("t2", at(4), of(ANNA)), forget(TENANT, at(4), "ы")
+    lines = log_of(*LIFE, *others)
+    state = LaneState(0, ID_KEY)
+    streams = Streams()
+    feed({0: state}, lines, 0, len(lines), streams)
+    assert stones(streams) == []
+    streams.add(close(state))
+    assert of(ANNA) in streams.profiles()
+
+
+def test_a_second_wish_changes_nothing() -> None:
+    assert len(stones(after(*LIFE, forgotten(4), forgotten(5)))) == 1
+
+
+def test_visits_stay_in_the_totals_as_walk_ins() -> None:
+    (day,) = days(after(*LIFE, came(4, "v3", phone=OLGA), forgotten(5)))
+    assert (day["visits"], day["walk_ins"], day["revenue_minor"]) == (2, 1, 2_000)
+
+
+def test_nobody_else_of_the_family_is_forgotten() -> None:
+    streams = after(*LIFE, came(4, "v3", phone=OLGA), forgotten(5))
+    assert streams.profile(TENANT, int(OLGA))["monetary_minor"] == 1_000
+
+
+def test_commands_that_can_still_be_carried_out_are_withdrawn() -> None:
+    soon = booked(3, CAME + DAY + 4 * MINUTE, client="crm-1", phone=ANNA)
+    streams = after(*LIFE[:2], soon, heartbeat(at(5)), forgotten(6))
+    sent = [row for row in streams.rows("commands") if not row["withdrawn"]]
+    taken_back = [row for row in streams.rows("commands") if row["withdrawn"]]
+    assert {row["trigger"] for row in sent} == {"reminder", "segment_entered"}
+    assert sorted(row["command_id"] for row in sent) == sorted(
+        row["command_id"] for row in taken_back
+    )
+    decisions = [row for row in streams.rows("decisions") if row["outcome"] == "withdrawn"]
+    assert {(row["position"], row["customer_id"]) for row in decisions} == {(5, of(ANNA))}
+
+
+def test_nothing_is_sent_for_a_booking_of_one_who_is_forgotten() -> None:
+    later = booked(3, CAME + DAY + 4 * HOUR, client="crm-1", phone=ANNA)
+    lines = lines_of([RULES, *LIFE[:1], later, forgotten(4), heartbeat(CAME + 3 * DAY)])
+    assert run(lines).rows("commands") == []
+
+
+def test_what_comes_again_names_nobody_again() -> None:
+    for told in (LIFE[0], LIFE[1]):
+        assert after(*LIFE, forgotten(4), again(told, 5)).profiles() == {}
+
+
+def test_who_is_named_again_begins_anew_under_the_same_id() -> None:
+    streams = after(*LIFE, forgotten(4), person(5, phone=ANNA, name="Анна"))
+    profile = streams.profile(TENANT, int(ANNA))
+    assert (profile["name"], profile["segment"], profile["frequency"]) == ("Анна", "000", 0)
+    assert (profile["consent"], profile["birthday"], profile["aliases"]) == ({}, None, {})
+    assert profile["phone"] == f"+{ANNA}"
+
+
+def test_a_newer_version_of_a_visit_is_the_persons_again() -> None:
+    streams = after(*LIFE, forgotten(4), came(5, client="crm-1", phone=ANNA))
+    assert streams.profile(TENANT, int(ANNA))["monetary_minor"] == 1_000
+    assert [(row["from"], row["to"]) for row in streams.rows("segments")] == [
+        ("000", "312"),
+        ("000", "312"),
+    ]
+
+
+def test_who_was_merged_is_found_by_the_old_id() -> None:
+    alone = alias_customer_id(ID_KEY, TENANT, BSUID, "KZ.1")
+    streams = after(writes(TENANT, at(1), "m1", None, "1"), LIFE[2], forget(TENANT, at(4), alone))
+    assert [(row["customer_id"], row["merged_into"]) for row in stones(streams)] == [
+        (alone, of(ANNA)),
+        (of(ANNA), None),
+    ]
+    assert streams.profiles() == {}
+
+
+def test_who_has_no_phone_can_be_forgotten_and_write_again() -> None:
+    alone = alias_customer_id(ID_KEY, TENANT, BSUID, "KZ.1")
+    first, later = (writes(TENANT, at(number), f"m{number}", None, "1") for number in (1, 3))
+    wish = forget(TENANT, at(2), alone)
+    assert after(first, wish).profiles() == {}
+    (profile,) = after(first, wish, later).profiles().values()
+    assert (profile["customer_id"], profile["aliases"]) == (alone, {BSUID: "KZ.1"})
+
+
+def test_an_alias_of_one_who_is_forgotten_is_nobodys() -> None:
+    alone = alias_customer_id(ID_KEY, TENANT, BSUID, "KZ.1")
+    streams = after(*LIFE, forgotten(4), writes(TENANT, at(5), "m5", None, "1"))
+    assert list(streams.profiles()) == [alone]
+
+
+@pytest.mark.parametrize("delta", [True, False])
+def test_nothing_that_is_saved_afterwards_tells_phone_or_name(tmp_path: Path, delta: bool) -> None:
+    soon = booked(3, CAME + DAY + 4 * MINUTE, client="crm-1", phone=ANNA)
+    records = [
+        *LIFE,
+        soon,
+        person(4, "crm-2", phone=OLGA),
+        came(4, "v3", client="crm-2", phone=ANNA),
+        person(0, phone=OLGA, aliases={"telegram": "maria"}),
+        is_written_to(TENANT, at(5), "s1", ANNA, "1"),
+    ]
+    lines = lines_of([RULES, *records, forgotten(6)])
+    state = LaneState(0, ID_KEY)
+    feed({0: state}, lines, 0, len(lines) - 1, Streams())
+    before = tmp_path / "before"
+    SnapshotStore(before.as_uri(), {}).save(state)
+    assert tells(before, state) == {ANNA, "Мария", "KZ.1", "maria"}
+    folder = tmp_path / "after"
+    store = SnapshotStore(folder.as_uri(), {})
+    feed({0: state}, lines, len(lines) - 1, len(lines), Streams())
+    store.save(state)
+    if delta:
+        lines += lines_of([heartbeat(at(9))])
+        feed({0: state}, lines, len(lines) - 1, len(lines), Streams())
+        store.save(state)
+    assert tells(folder, state) == set()
+
+
+def tells(folder: Path, like: LaneState) -> set[str]:
+    """What the stored columns of the lane's files tell of Anna."""
+    files = sorted(folder.rglob("*.arrows"))
+    assert files
+    found: set[str] = set()
+    for file in files:
+        fresh = LaneState(like.lane, ID_KEY)
+        unpack(fresh.tables, file.read_bytes())
+        for table in fresh.tables.values():
+            for name, kind in table.COLUMNS.items():
+                if not kind.derived:
+                    found |= told_in(getattr(table, name)[: table.rows].tolist())
+    return found
+
+
+def told_in(column: list[Any]) -> set[str]:
+    texts = [each.decode() if isinstance(each, bytes) else str(each) for each in column]
+    whole = "\n".join(texts)
+    return {word for word in (ANNA, "Мария", "KZ.1", "maria") if word in whole}
