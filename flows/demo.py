@@ -35,6 +35,7 @@ from flows.texts import TEXTS
 from flows.views import QUERY, Views, read_views
 from sinks.clickhouse_target import Embedded
 from sinks.files import FILES, POSITION_FILE, OutputUnusable
+from sources.business import businesses
 from sources.files import total_bytes
 from sources.generator import World
 
@@ -170,8 +171,8 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
         tables = read_tables(what.folder)
         story = tell(choose(tables), tables, what.paths[0])
         views = None
-        if story is not None and isinstance(what.clickhouse, Embedded):
-            views = read_views(what.clickhouse, story.chosen.tenant)
+        if isinstance(what.clickhouse, Embedded):
+            views = read_views(what.clickhouse)
         start = datetime(START.year, START.month, START.day, tzinfo=UTC)
         run = Run(
             records=written,
@@ -181,14 +182,18 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
             generate_seconds=round(generated, 3),
             fold_seconds=summary.seconds,
             records_per_second=summary.records_per_second,
+            businesses={
+                each.tenant: (each.settings["name"], each.place.currency)
+                for each in businesses(life.tenants, life.seed)
+            },
         )
         return Shown(run, summary, figures(tables), story, views)
 
 
 @click.command("demo")
 @click.option("--tenants", default=12, show_default=True, type=click.IntRange(1, 2_500))
-@click.option("--customers", default=5_000, show_default=True, type=click.IntRange(1, 1_000_000))
-@click.option("--days", default=180, show_default=True, type=click.IntRange(1, 1_095))
+@click.option("--customers", default=5_500, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--days", default=150, show_default=True, type=click.IntRange(1, 1_095))
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0))
 @click.option(
     "--effect",

@@ -59,6 +59,8 @@ class Run:
     generate_seconds: float | None
     fold_seconds: float
     records_per_second: int
+    businesses: Mapping[str, tuple[str, str]]
+    """Name and currency by tenant."""
 
 
 def show(
@@ -79,7 +81,7 @@ def show(
         commands(texts, figures),
         dead(texts, dead_letters),
         *([] if story is None else [told(texts, story)]),
-        *([] if views is None or story is None else [warehouse(texts, views, story)]),
+        *([] if views is None else [warehouse(texts, views, *run.businesses[views.tenant])]),
         going_on(texts, next_words),
     ]
     for section in sections:
@@ -235,7 +237,7 @@ def told(texts: Texts, story: Story) -> RenderableType:
     return Group(Text(texts.story, style="bold"), panel)
 
 
-def warehouse(texts: Texts, views: Views, story: Story) -> RenderableType:
+def warehouse(texts: Texts, views: Views, business: str, currency: str) -> RenderableType:
     """What ClickHouse's own views say of the last days."""
     sizes = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
     sizes.add_column(texts.sizes)
@@ -246,14 +248,14 @@ def warehouse(texts: Texts, views: Views, story: Story) -> RenderableType:
         sizes.add_row(f"{segment} {texts.segment(int(segment))}", *counts)
     earned = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
     for column in texts.earned_columns:
-        earned.add_column(column.format(currency=story.currency), justify="right")
+        earned.add_column(column.format(currency=currency), justify="right")
     for each in views.visits:
         money = texts.number(round(each.revenue_minor / 100))
         earned.add_row(
             texts.short_day(each.day), texts.number(each.visits), texts.number(each.walk_ins), money
         )
     title = Text(f"{texts.warehouse}: {views.folder}", style="bold")
-    business = Text(f" {texts.earned.format(business=story.business)}", style="bold")
+    business = Text(f" {texts.earned.format(business=business)}", style="bold")
     return Group(title, sizes, Text(""), business, earned)
 
 

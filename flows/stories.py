@@ -81,7 +81,6 @@ class Story:
 
     chosen: Chosen
     business: str
-    currency: str
     zone: ZoneInfo
     moments: list[Moment] = field(default_factory=list)
 
@@ -183,7 +182,7 @@ def tell(chosen: list[Chosen], tables: Tables, log: Path) -> Story | None:
     for each in chosen:
         moments = [*told.visits(each, zone), *_said(each, tables), *told.answers(each, tables)]
         name = settings.name or each.tenant
-        story = Story(each, name, settings.currency or "", zone)
+        story = Story(each, name, zone)
         story.moments = sorted(moments, key=lambda moment: moment[:2])
         stories.append(story)
     return max(stories, key=_worth)  # of equal ones the first

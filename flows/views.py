@@ -1,6 +1,6 @@
 """What the demo reads back from ClickHouse: how segments grew, what a business earned.
 
-Takes: where ClickHouse is, and a tenant
+Takes: where ClickHouse is
 Out:   ``Views``, out of the views ``segment_daily_now`` and ``visits_daily_now``
 """
 
@@ -44,10 +44,12 @@ class Views:
     """A week apart."""
     segments: list[tuple[str, list[int]]]
     """The largest segments and their customers on each of the days."""
+    tenant: str
+    """The business with the most visits."""
     visits: list[Day]
 
 
-def read_views(target: Embedded, tenant: str) -> Views | None:
+def read_views(target: Embedded) -> Views | None:
     """Both views; ``None`` before any day is over."""
     engine = ClickHouse(target)
     engine.open()
@@ -58,9 +60,18 @@ def read_views(target: Embedded, tenant: str) -> Views | None:
         )
         if not days:
             return None
+        ((tenant,),) = engine.rows(
+            "SELECT tenant FROM flowsell.visits_daily_now"
+            " GROUP BY tenant ORDER BY sum(visits) DESC, tenant LIMIT 1"
+        )
         weeks = [last - timedelta(days=7 * back) for back in range(WEEKS - 1, -1, -1)]
         return Views(
-            str(target.folder), last, weeks, _sizes(engine, weeks), _visits(engine, tenant, last)
+            folder=str(target.folder),
+            last_day=last,
+            days=weeks,
+            segments=_sizes(engine, weeks),
+            tenant=tenant,
+            visits=_visits(engine, tenant, last),
         )
     finally:
         engine.close()

@@ -26,8 +26,8 @@ from operators.identify import Named, identify, scope_rows
 from operators.messages import Newcomers, apply_statuses, keep_commands
 from operators.midnight import begin_days
 from operators.minutes import owe_standing_minutes, tell_minutes
-from operators.payments import PaymentColumns
 from operators.owed import DIGEST_MASK, Owed, digest_of
+from operators.payments import PaymentColumns
 from operators.profiles import standing_of
 from operators.prune import prune
 from operators.reminders import Moment
@@ -249,7 +249,14 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
         causes = _CAUSES[touched.cause]
         causes[work.imported[named.record[touched.line]] != 0] = "history"
         score(
-            state, owed, touched.customer, causes, moment.now_ms, moment, touched.anew, touched.moved
+            state,
+            owed,
+            touched.customer,
+            causes,
+            moment.now_ms,
+            moment,
+            touched.anew,
+            touched.moved,
         )
         bury(state, owed, touched.merged.customer, _moment(work, touched.merged.line))
         due = touched.customer[table.due[touched.customer] <= last_clock]

@@ -27,9 +27,7 @@ _PAYMENT_SALT = np.uint64(0x7061796D656E7469)
 _SALE_SALT = np.uint64(0x73616C652D69646E)
 
 
-def payment_rows(
-    state: LaneState, events: PaymentEvents, scopes: Rows
-) -> tuple[Rows, Rows, Rows]:
+def payment_rows(state: LaneState, events: PaymentEvents, scopes: Rows) -> tuple[Rows, Rows, Rows]:
     """Rows of the payments, of the units that they name and of the sales that they pay."""
     space = state.scopes.key[scopes]
     ids = events.id.view(np.uint64)
@@ -118,7 +116,8 @@ def payments_of(state: LaneState, units: Rows) -> tuple[Rows, Rows]:
 def living(state: LaneState, units: Rows, today: I4, window: I4) -> Flags:
     """Whether each (-1: none) is a unit that has begun and has not left the window."""
     kept = np.where(units >= 0, state.units.kept_day[units], NO_DAY).astype(np.int32)
-    return (kept != NO_DAY) & inside(kept, today, window)
+    alive: Flags = (kept != NO_DAY) & inside(kept, today, window)
+    return alive
 
 
 def begin(state: LaneState, units: Rows, today: I4, window: I4) -> None:

@@ -65,6 +65,7 @@ class Reach:
 class Worth:
     """Whose money rows are, and how much on which day; 0 for what does not count."""
 
+    client: Rows
     owner: Rows
     day: I4
     money: I8
@@ -154,6 +155,7 @@ def worth(state: LaneState, reached: Reach) -> tuple[Worth, Worth]:
     counts = visits.status[row] == ATTENDED
     counts &= inside(visits.kept_day[row], reached.visit_today, _windows(state, visits.scope[row]))
     by_visit = Worth(
+        client=visits.client[row],
         owner=np.where(counts, _owners(state, visits.client[row]), -1).astype(np.int32),
         day=visits.day[row],
         money=np.where(counts, visit_money(state, row), 0),
@@ -161,6 +163,7 @@ def worth(state: LaneState, reached: Reach) -> tuple[Worth, Worth]:
     row = reached.payment
     counts = is_held(state, row, reached.payment_today, _windows(state, payments.scope[row]))
     by_payment = Worth(
+        client=payments.client[row],
         owner=np.where(counts, _owners(state, payments.client[row]), -1).astype(np.int32),
         day=payments.day[row],
         money=np.where(counts, payment_money(state, row), 0),
@@ -187,7 +190,8 @@ def note_changes(
         before, after, (reached.visit_line, reached.payment_line), strict=True
     ):
         changed = (old.money != new.money) | ((old.day != new.day) & (new.money != 0))
-        changed |= (old.owner != new.owner) & ((old.money != 0) | (new.money != 0))
+        # A client that becomes another customer's takes its money along: that is told as such.
+        changed |= (old.client != new.client) & ((old.money != 0) | (new.money != 0))
         at = np.flatnonzero(changed)
         touched.append((old.owner[at], line[at], Cause.CORRECTION))
         touched.append((new.owner[at], line[at], Cause.CORRECTION))
@@ -210,7 +214,7 @@ def _windows(state: LaneState, scopes: Rows) -> I4:
 def _repeats(state: LaneState, named: Named, lines: Rows, events: PaymentColumns) -> Flags:
     payments = state.payments
     at, rows = named.source[lines], named.payment[lines]
-    same = payments.client[rows] == named.client[lines]
+    same: Flags = payments.client[rows] == named.client[lines]
     same &= payments.unit[rows] == named.money[lines]
     same &= payments.sale[rows] == named.sale[lines]
     for name in _COPIED:

@@ -72,9 +72,7 @@ def score(
         | (features.last_visit_ms != table.last_visit_ms[customers])
     )
     told = (
-        scored
-        | (~by_time & (features.next_booking_ms != table.next_booking_ms[customers]))
-        | anew
+        scored | (~by_time & (features.next_booking_ms != table.next_booking_ms[customers])) | anew
     )
     table.score_changed[customers[scored]] = True
     table.segment[customers] = after

@@ -83,7 +83,8 @@ def crosses(state: LaneState, tenants: I4, monetary: I8) -> NDArray[np.bool_]:
     """Whether the boundaries in force give another digit than those before them."""
     rules = state.tenants
     before = digit(monetary, rules.big_before[tenants], rules.fair_before[tenants])
-    return before != digit(monetary, rules.big[tenants], rules.fair[tenants])
+    found: NDArray[np.bool_] = before != digit(monetary, rules.big[tenants], rules.fair[tenants])
+    return found
 
 
 def roll_delay_ms(state: LaneState, customers: Rows) -> I8:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from schemas.batch import I8
 from schemas.keys import row_keys, text_key
-from state.days import Counters, DayEnds, FlowDays, Minutes, SegmentDays, VisitDays
 from state.crowds import Crowds
+from state.days import Counters, DayEnds, FlowDays, Minutes, SegmentDays, VisitDays
 from state.due import DueColumn
 from state.index import Rows
 from state.messages import Messages, Tallies

@@ -111,7 +111,9 @@ def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
         _count_webhook(found, step)
         if told.forget is not None:
             segments.pass_until(told.position, told.clock + 1)
-            segments.now.pop(told.forget, None)
+            gone = ledgers[told.tenant].people.gone if told.tenant else {}
+            for who in [who for who, heir in gone.items() if heir is None]:
+                segments.now.pop(who, None)
         if told.tenant is not None:
             ledger = ledgers[told.tenant]
             books[told.tenant].count(ledger, ledger.today)

@@ -19,6 +19,7 @@ class Crowds:
 
     placed: Counter[str] = field(default_factory=Counter)
     days: dict[str, Counter[int]] = field(default_factory=dict)
+    before: dict[str, Counter[int]] = field(default_factory=dict)  # it was forgotten
 
     def is_full(self, who: str, day: int) -> bool:
         """Whether the day has had its share."""
@@ -31,4 +32,10 @@ class Crowds:
             return
         self.placed[who] += 1
         if self.placed[who] >= MOST_A_DAY:
-            self.days[who] = Counter(so_far())
+            self.days[who] = Counter(so_far()) + self.before.pop(who, Counter())
+
+    def forget(self, who: str) -> None:
+        """Who was forgotten begins anew; what was placed stays placed."""
+        self.placed.pop(who, None)
+        if who in self.days:
+            self.before[who] = self.days.pop(who)

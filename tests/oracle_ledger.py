@@ -111,18 +111,31 @@ class Ledger:
         for payment in self.money.payments.values():
             payment.kept_day = max(payment.kept_day, self.day(payment.fact) or payment.kept_day)
 
-    def forget(self, who: str) -> None:
-        """The customer's visits are nobody's from now on, and its cards say nothing."""
+    def forget(self, named: str) -> None:
+        """The customer's visits are nobody's from now on, and its cards say nothing.
+
+        A version that has been told already names nobody again, so each counts as one newer.
+        """
+        who = self.people.living(named)
+        if who is None:
+            return
         self.expire()
         whose = self.people.clients_of(who)
         for visit in self.visits.values():
-            if visit.client in whose:
-                visit.client = None
-                visit.fact = replace(visit.fact, client=None, phone=None)
+            phone = visit.fact.phone
+            own = visit.client in whose
+            if own or (phone is not None and self.people.person(phone) == who):
+                visit.fact = replace(visit.fact, phone=None)
+                ordered = visit.version is not None and visit.fact.status != "deleted"
+                visit.version = (visit.version or 0) + 1 if ordered else visit.version
+            visit.client = None if own else visit.client
         for payment in self.money.payments.values():
             if self.money.payer(payment.fact) in whose:
                 payment.fact = replace(payment.fact, client=None, phone=None)
+                ordered = payment.version is not None and not payment.fact.deleted
+                payment.version = (payment.version or 0) + 1 if ordered else payment.version
         self.people.forget(who)
+        self.crowds.forget(who)
 
     def start(self, fact: VisitFact | PaymentFact) -> int | None:
         """The instant, by the zone of the place where only a wall clock is told."""

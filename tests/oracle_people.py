@@ -100,11 +100,21 @@ class People:
             who, _ = self.aliases.setdefault(fact.alias, (self.nameless(fact.alias), at))
             self._know(who)
 
+    def living(self, who: str) -> str | None:
+        """Whose id this is, or whose it was before a merge."""
+        heir = self.gone.get(who)
+        found = who if who in self.known else heir
+        return found if found in self.known else None
+
     def forget(self, who: str) -> None:
         """Nothing is left of a customer but its place in the totals."""
         for client in self.clients_of(who):
-            self.clients[client] = Client(version=self.clients[client].version)
+            version = self.clients[client].version
+            self.clients[client] = Client(version=None if version is None else version + 1)
             self.last.pop(client, None)
+        for card in self.clients.values():
+            if card.visit_phone is not None and self.person(card.visit_phone) == who:
+                card.visit_phone = None
         self.aliases = {a: told for a, told in self.aliases.items() if told[0] != who}
         self.known.discard(who)
         self.gone[who] = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from pathlib import Path
 
-from hypothesis import given, settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.fold import close
@@ -69,8 +69,9 @@ class Till:
 
     def _settings(self) -> Record:
         chance = self.chance
-        rules = {"scoring": chance.choice(SCORINGS), "currency": chance.choice(("KZT", "JPY"))}
-        rules |= chance.choice(({}, {"average_check_minor": 100_000}))
+        rules: Record = {"scoring": chance.choice(SCORINGS)}
+        rules |= {"currency": chance.choice(("KZT", "JPY"))}
+        rules |= {"average_check_minor": chance.choice((None, 100_000))}
         zone = chance.choice((self.zone, self.zone, *ZONES))
         return settings(TENANT, self.now, timezone=zone, **rules)
 

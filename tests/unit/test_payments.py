@@ -250,9 +250,11 @@ def test_late_settings_change_the_currency_of_what_was_paid_before() -> None:
         payment(TENANT, NOW, 5, 7.777, date=wall(NOW, "UTC"), unit=2),
         payment(TENANT, NOW, 6, 0.001, date=wall(NOW, "UTC"), client=1),
     ]  # fmt: skip
+
     def sums(currency: str) -> int:
         rules = settings(TENANT, NOW, country="KZ", currency=currency)
         return rfm(run(lines_of([*log, rules])))[1]  # fmt: skip
+
     assert rfm(run(lines_of(log)))[1] == 1235 + 778
     assert sums("KWD") == 12_345 + 7_777 + 1
     assert sums("JPY") == 12 + 8
