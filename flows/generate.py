@@ -305,7 +305,8 @@ def command(
     """Write plausible life of synthetic tenants: the same arguments, the same bytes.
 
     The records are folded as they are made, and the commands that this causes are answered: by
-    receipts, statuses, replies, and customers who come back.
+    receipts, statuses, replies, and customers who come back. Ids of commands depend on
+    FLOWSELL_ID_KEY: who folds this log elsewhere makes the same ones under the same key.
     """
     environment = read_environment()
     configure(environment.log)

@@ -22,6 +22,7 @@ from flows.figures import Figures
 from flows.stories import LONGEST_STORY, Moment, Story
 from flows.texts import Texts
 from flows.views import Views
+from schemas.currencies import EXPONENTS, UNKNOWN_EXPONENT
 
 _STYLES = {
     9: "bold white on dark_green",
@@ -249,14 +250,15 @@ def warehouse(texts: Texts, views: Views, business: str, currency: str) -> Rende
     earned = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
     for column in texts.earned_columns:
         earned.add_column(column.format(currency=currency), justify="right")
+    major = 10 ** EXPONENTS.get(currency, UNKNOWN_EXPONENT)
     for each in views.visits:
-        money = texts.number(round(each.revenue_minor / 100))
+        money = texts.number(round(each.revenue_minor / major))
         earned.add_row(
             texts.short_day(each.day), texts.number(each.visits), texts.number(each.walk_ins), money
         )
     title = Text(f"{texts.warehouse}: {views.folder}", style="bold")
-    business = Text(f" {texts.earned.format(business=business)}", style="bold")
-    return Group(title, sizes, Text(""), business, earned)
+    whose = Text(f" {texts.earned.format(business=business)}", style="bold")
+    return Group(title, sizes, Text(""), whose, earned)
 
 
 def told_moments(moments: list[Moment]) -> list[Moment]:

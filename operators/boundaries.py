@@ -10,6 +10,7 @@ Source: P33 and P67 by nearest rank, x[ceil(p * n) - 1], of M over customers wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from operators.segments import ROLL_SPREAD_MS, crosses, roll_delay_ms
 from schemas.batch import ATTENDED, I4, I8, NONE
 from state.index import Rows
 from state.lane import LaneState
+from state.tables import NO_DAY
 from state.tenants import BIG_ENOUGH
 
 _HYSTERESIS = 20
@@ -75,14 +77,12 @@ def settled(held: int, new: int) -> int:
     return new if _HYSTERESIS * abs(new - held) > abs(held) else held
 
 
-def lower_medians(group: NDArray[np.int64], values: I8, groups: int) -> I8:
-    """The lower median of each group's values, NONE for a group without any."""
-    order = np.lexsort((values, group))
-    count = np.bincount(group, minlength=groups)
-    middle = np.cumsum(count) - count + (count - 1) // 2
-    found = np.full(groups, NONE)
-    found[count > 0] = values[order[middle[count > 0]]]
-    return found
+def lower_median(values: I8) -> int:
+    """The lower of the two middle values, NONE of none."""
+    if not len(values):
+        return NONE
+    middle = (len(values) - 1) // 2
+    return int(np.partition(values, middle)[middle])
 
 
 def _spenders(state: LaneState, tenants: Rows, day: I4, midnight_ms: int) -> _Spenders:
@@ -124,16 +124,22 @@ def _checks(state: LaneState, tenants: Rows, day: I4, spenders: _Spenders) -> I8
     inside = day[group[history.owner]] - own < state.tenants.window[tenants][group[history.owner]]
     inside &= visits.status[history.visit] == ATTENDED
     owner, visit, own = history.owner[inside], history.visit[inside], own[inside]
+    checks = np.full(len(tenants), NONE)
     if not len(owner):
-        return np.full(len(tenants), NONE)
-    order = np.lexsort((own, owner))
-    owner, visit, own = owner[order], visit[order], own[order]
-    first = np.ones(len(owner), np.bool_)
-    first[1:] = (owner[1:] != owner[:-1]) | (own[1:] != own[:-1])
+        return checks
+    visit_day = (owner.astype(np.int64) << 32) + (own - NO_DAY)
+    order = np.argsort(visit_day)
+    visit_day, visit = visit_day[order], visit[order]
+    first = np.ones(len(visit_day), np.bool_)
+    first[1:] = visit_day[1:] != visit_day[:-1]
     heads = np.flatnonzero(first)
     sums = np.add.reduceat(visit_money(state, visit), heads)
     positive = sums > 0
-    return lower_medians(group[owner[heads[positive]]], sums[positive], len(tenants))
+    sums, of = sums[positive], group[owner[order[heads[positive]]]]
+    starts = np.searchsorted(of, np.arange(len(tenants) + 1)).tolist()
+    for at, (start, end) in enumerate(pairwise(starts)):
+        checks[at] = lower_median(sums[start:end])
+    return checks
 
 
 def _plan_rolls(state: LaneState, tenants: Rows, day: I4, spenders: _Spenders) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from operators.owed import Owed
 from operators.people import find_customers
-from operators.phones import phone_column
+from operators.phones import phone_column, plain_phones
 from schemas.batch import ACCEPTED, I4, I8, NONE, Batch, Objects, StatusEvents
 from schemas.keys import text_key, text_keys
 from schemas.webhooks.findings import RECEIPT
@@ -317,10 +317,37 @@ def _ask_phones(
     customer: Rows,
 ) -> None:
     """The first phone that was a known customer's at its record tells whose message it is."""
-    at = told.order[lines]
+    first = np.ones(len(life), np.bool_)
+    first[1:] = life[1:] != life[:-1]
+    at = told.order[lines[first]]
+    tenant = state.scopes.tenant[heard.scope[at]]
+    plain = plain_phones(heard.phone[at])
+    customer[life[first]] = _known_at(state, heard, at, tenant, plain, newcomers)
+    rest = np.flatnonzero(customer[life] < 0)
+    if not len(rest):
+        return
+    at, life = told.order[lines[rest]], life[rest]
     scope = heard.scope[at]
     tenant = state.scopes.tenant[scope]
     phone = phone_column(heard.phone[at], tenant, scope, state, part.counts)
+    found = _known_at(state, heard, at, tenant, phone, newcomers)
+    told_by = np.flatnonzero(found >= 0)
+    lives, begin = np.unique(life[told_by], return_index=True)
+    customer[lives] = found[told_by[begin]]
+    nobodys = np.full(len(customer), len(rest))
+    nobodys[lives] = told_by[begin]
+    part.counts["ignored", "nobody"] += int((np.arange(len(rest)) < nobodys[life]).sum())
+
+
+def _known_at(
+    state: LaneState,
+    heard: _Hearings,
+    at: NDArray[np.intp],
+    tenant: I4,
+    phone: I8,
+    newcomers: Newcomers,
+) -> Rows:
+    """The customers of these phones, -1 for who was not known yet at the hearing."""
     found = find_customers(state, tenant, phone)
     known = (found >= 0) & state.customers.known[found]
     who = np.concatenate([rows for rows, _ in newcomers]) if newcomers else found[:0]
@@ -330,12 +357,7 @@ def _ask_phones(
         since = since[place]
         place = np.minimum(np.searchsorted(who, found), len(who) - 1)
         known &= (who[place] != found) | (since[place] <= heard.record[at])
-    told_by = np.flatnonzero(known)
-    lives, first = np.unique(life[told_by], return_index=True)
-    customer[lives] = found[told_by[first]]
-    nobodys = np.full(len(customer), len(lines))
-    nobodys[lives] = told_by[first]
-    part.counts["ignored", "nobody"] += int((np.arange(len(lines)) < nobodys[life]).sum())
+    return np.where(known, found, -1).astype(np.int32)
 
 
 def _store(table: Messages, heard: _Hearings, told: _Told, customer: Rows) -> None:

@@ -82,6 +82,22 @@ def phone_column(
     return found
 
 
+def plain_phones(phones: Objects) -> I8:
+    """Phones as messengers write them, digits alone, as integers; 0 where one is not such.
+
+    Nothing is checked, for these are only looked up: what is no phone is no customer's.
+    """
+    texts = phones.tolist()
+    try:
+        return np.fromiter(map(int, texts), np.int64, len(texts))
+    except (TypeError, ValueError, OverflowError):
+        return np.array([_plain(text) for text in texts], np.int64)
+
+
+def _plain(text: str | None) -> int:
+    return int(text) if text and len(text) < 16 and text.isascii() and text.isdigit() else 0
+
+
 def _local_phone(text: str, country: str | None, provider: str) -> int:
     international = provider in _INTERNATIONAL
     cached = (("+" if international else country), text)

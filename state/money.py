@@ -26,9 +26,9 @@ _SMALLEST = 1024
 class Payments(Table):
     """One payment, or one sale of goods, in its newest version.
 
-    ``unit`` is the money unit of the visit that it names, ``sale`` the row of the sale that it pays;
-    of a sale, ``covers`` counts the live payments that name it. Only what may count by itself has a
-    ``client``. ``kept_day`` is the latest day that any version has told. ``counted`` is the segment
+    ``unit`` is the money unit of the visit that it names, ``sale`` the row of the sale that it
+    pays; of a sale, ``covers`` counts the live payments that name it. Only what may count by itself
+    has a ``client``. ``kept_day`` is the latest day that any version has told. ``counted`` is the segment
     whose revenue of its day has what counts by itself.
     """
 

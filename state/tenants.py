@@ -37,9 +37,10 @@ UNBOUNDED = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 class Tenants(Table):
     """One row a tenant; ``settings`` and ``reminders`` run beside the columns, by row.
 
-    ``big`` and ``fair`` are the lower bounds of M 3 and M 2 from ``bounds_day`` on, those ``before``
-    hold for customers whose day has not begun yet. ``crowd`` is the number of customers with a visit
-    in the window at the last midnight, ``check`` the lower median of a visit day's sum, NONE unknown.
+    ``big`` and ``fair`` are the lower bounds of M 3 and M 2 from ``bounds_day`` on, those
+    ``before`` hold for customers whose day has not begun yet. ``crowd`` is the number of customers
+    with a visit in the window at the last midnight, ``check`` the lower median of a visit day's
+    sum, NONE if there is none.
     """
 
     COLUMNS: ClassVar = {

@@ -92,6 +92,7 @@ class Ledger:
 
     def take(self, fact: Fact) -> bool:
         """One fact more; tells whether it repeats what is known."""
+        self.expire()
         if isinstance(fact, VisitFact):
             return self._take_visit(fact)
         if isinstance(fact, PaymentFact):
@@ -153,32 +154,25 @@ class Ledger:
         return day is None or self.today - day < self.rules.window_days
 
     def expire(self) -> None:
-        """Lets go of what has left the window; it may be done at any time."""
-        for visit in [v for v in self.visits.values() if not self.is_inside(v.kept_day)]:
-            self._let_go(visit)
+        """Lets go of what has left the window, which nothing can change any more."""
+        gone = [visit for visit in self.visits.values() if not self.is_inside(visit.kept_day)]
+        worth = self.money.of_visits() if gone else {}
         self.money.expire()
+        for visit in gone:
+            key, day, start = visit.fact.key, self.day(visit.fact), self.start(visit.fact)
+            if visit.is_attended and day is not None and start is not None:
+                self.keep_past(key, day, worth[key], visit)
+                if visit.client is not None:
+                    self.people.remember(visit.client, day, start)
+            del self.visits[key]
 
     def keep_past(self, key: Key, day: int, money: int, visit: Visit | None = None) -> None:
         """What has left the window stays counted as it was."""
         walk_in = visit is not None and visit.client is None
         self.past.append(Past(key, day, visit is not None, walk_in, money))
 
-    def _let_go(self, visit: Visit) -> None:
-        key, day, start = visit.fact.key, self.day(visit.fact), self.start(visit.fact)
-        if visit.is_attended and day is not None and start is not None:
-            clock, self.clock = self.clock, start  # as of a time at which it still counted
-            money = self.money.of_visits().get(key, 0)
-            self.clock = clock
-            self.keep_past(key, day, money, visit)
-            if visit.client is not None:
-                self.people.remember(visit.client, day, start)
-        del self.visits[key]
-
     def _take_visit(self, fact: VisitFact) -> bool:
         stored = self.visits.get(fact.key)
-        if stored is not None and not self.is_inside(stored.kept_day):
-            self._let_go(stored)
-            stored = None
         if stored is not None:
             fact = self._with_first_start(fact, stored)
         day, client = self.day(fact), fact.client or stand_in(fact.phone)
@@ -274,7 +268,6 @@ class Ledger:
                 "money": worth.get(key, 0),
             }
             for key, visit in self.visits.items()
-            if self.is_inside(visit.kept_day)
         ]
         return pl.DataFrame(rows, schema=VISITS)
 

@@ -48,9 +48,6 @@ class Money:
     def take(self, fact: PaymentFact) -> bool:
         """One version more; tells whether it repeats what is known."""
         stored = self.payments.get(fact.key)
-        if stored is not None and not self.is_held(stored):
-            self.let_go(fact.key)
-            stored = None
         day = self.ledger.day(fact)
         told = self.ledger.today if day is None else day
         if stored is None:
@@ -72,7 +69,7 @@ class Money:
         self.payments[fact.key] = payment
         if fact.unit is not None:
             unit = self.units.get(fact.unit)
-            if unit is None or not self.ledger.is_inside(unit.kept_day):
+            if unit is None:
                 unit = self._begin(fact.unit, payment)
             unit.kept_day = max(unit.kept_day, payment.kept_day)
         payer = self.payer(fact)
@@ -80,10 +77,7 @@ class Money:
             self.ledger.people.name(payer, fact.phone, self.ledger.clock)
 
     def _begin(self, name: Key, first: Payment) -> Unit:
-        """Whatever the unit had once has left the window with it."""
-        for key in [k for k, p in self.payments.items() if p.fact.unit == name and p is not first]:
-            self.let_go(key)
-        standing = [visit for visit in self._standing() if visit.fact.unit == name]
+        standing = [visit for visit in self.ledger.visits.values() if visit.fact.unit == name]
         unit = self.units[name] = Unit(max([v.kept_day for v in standing], default=first.kept_day))
         self._choose(name)
         return unit
@@ -91,45 +85,38 @@ class Money:
     def placed(self, visit: Visit, before: Key | None) -> None:
         """A visit was written: its unit before and its unit now choose who has their money."""
         name = visit.fact.unit
-        if name is not None and self._is_living(name):
+        if name is not None and name in self.units:
             unit = self.units[name]
             unit.kept_day = max(unit.kept_day, visit.kept_day)
         for each in (before, name):
-            if each is not None and self._is_living(each):
+            if each is not None and each in self.units:
                 self._choose(each)
 
     def _choose(self, name: Key) -> None:
-        found = [v for v in self._standing() if v.fact.unit == name and v.is_attended]
+        own = [visit for visit in self.ledger.visits.values() if visit.fact.unit == name]
+        found = [visit for visit in own if visit.is_attended]
         # Of equal starts any would do: nobody's money depends on it in these logs.
         found.sort(key=lambda visit: self.ledger.start(visit.fact) or 0)
         self.units[name].holder = found[0].fact.key if found else None
 
-    def _standing(self) -> list[Visit]:
-        visits = self.ledger.visits.values()
-        return [visit for visit in visits if self.ledger.is_inside(visit.kept_day)]
-
-    def _is_living(self, name: Key) -> bool:
-        return name in self.units and self.ledger.is_inside(self.units[name].kept_day)
-
-    def is_held(self, payment: Payment) -> bool:
+    def _is_held(self, payment: Payment) -> bool:
         """By its own day, or by that of its unit."""
-        unit = payment.fact.unit
-        return self.ledger.is_inside(payment.kept_day) or (
-            unit is not None and self._is_living(unit)
-        )
-
-    def let_go(self, key: Key) -> None:
-        """It has left the window."""
-        payment = self.payments.pop(key)
-        day = self.ledger.day(payment.fact)
-        if day is not None and self.counts_alone(payment):
-            self.ledger.keep_past(key, day, self.minor(payment.fact.major))
+        unit = self.units.get(payment.fact.unit) if payment.fact.unit else None
+        days = [payment.kept_day, payment.kept_day if unit is None else unit.kept_day]
+        return self.ledger.is_inside(max(days))
 
     def expire(self) -> None:
-        """Lets go of all that has left the window."""
-        for key in [key for key, payment in self.payments.items() if not self.is_held(payment)]:
-            self.let_go(key)
-        for name in [name for name in self.units if not self._is_living(name)]:
+        """Lets go of all that has left the window, each as it counted until then."""
+        gone = [key for key, payment in self.payments.items() if not self._is_held(payment)]
+        alone = {key: payment for key in gone if self.counts_alone(payment := self.payments[key])}
+        for key, payment in alone.items():
+            day = self.ledger.day(payment.fact)
+            if day is not None:
+                self.ledger.keep_past(key, day, self.minor(payment.fact.major))
+        for key in gone:
+            del self.payments[key]
+        over = [n for n, unit in self.units.items() if not self.ledger.is_inside(unit.kept_day)]
+        for name in over:
             del self.units[name]
 
     def payer(self, fact: PaymentFact) -> Key | None:
@@ -150,8 +137,8 @@ class Money:
         return self.minor(fact.major) if fact.major is not None else fact.amount or 0
 
     def _live(self) -> list[PaymentFact]:
-        held = [payment for payment in self.payments.values() if self.is_held(payment)]
-        return [payment.fact for payment in held if not payment.fact.deleted]
+        facts = [payment.fact for payment in self.payments.values()]
+        return [fact for fact in facts if not fact.deleted]
 
     def _paid(self) -> dict[Key, int]:
         paid: dict[Key, int] = {}
@@ -175,7 +162,7 @@ class Money:
         """What each attended visit that stands is worth."""
         paid = self._paid()
         worth: dict[Key, int] = {}
-        for visit in self._standing():
+        for visit in self.ledger.visits.values():
             unit = visit.fact.unit
             if not visit.is_attended:
                 continue
@@ -191,7 +178,7 @@ class Money:
         found = []
         for key, payment in self.payments.items():
             day = self.ledger.day(payment.fact)
-            if day is not None and self.is_held(payment) and self.counts_alone(payment):
+            if day is not None and self.counts_alone(payment):
                 who = self.ledger.owner(self.payer(payment.fact))
                 found.append((key, day, who, self.minor(payment.fact.major)))
         return found

@@ -7,6 +7,7 @@ Units: ms since the epoch; days since 1970-01-01 of a zone's wall clock; E.164 w
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,11 +19,13 @@ def instant(text: str) -> int:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
 
 
+@lru_cache(maxsize=100_000)
 def naive_instant(text: str, zone: str) -> int:
     """Ms since the epoch of a wall clock; one told twice is the first of both."""
     return instant(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).isoformat())
 
 
+@lru_cache(maxsize=100_000)
 def day_of(at: int, zone: str) -> int:
     """The day on the zone's wall clock."""
     moment = (_EPOCH + timedelta(milliseconds=at)).astimezone(ZoneInfo(zone))

@@ -1,4 +1,4 @@
-"""Aliases, merges and wishes to be forgotten in the middle of whole lives: no cut changes a byte."""
+"""Aliases, merges and wishes to be forgotten in the middle of lives: no cut changes a byte."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.keys import alias_customer_id, customer_id
@@ -15,6 +15,8 @@ from tests.life import PLACES, Lines, Log, Place, large_logs
 from tests.logs import Record, card, forget, lines_of, ms
 from tests.people import BSUID, is_written_to, telegram, writes
 from tests.property.test_cuts import crash_and_resume
+
+MANY = max(settings().max_examples // 4, 1)  # as ``test_cuts`` tries the rest of it
 
 
 def peopled(log: list[Record], seed: int) -> list[Record]:
@@ -58,6 +60,7 @@ lives = st.builds(peopled, large_logs(), st.integers(0, 2**32)).map(
 )
 
 
+@settings(max_examples=MANY)
 @given(lives, st.integers(1, 3), st.data())
 def test_any_cutting_gives_the_same_bytes(
     lines: list[bytes], lanes: int, data: st.DataObject
@@ -68,6 +71,7 @@ def test_any_cutting_gives_the_same_bytes(
     assert cut.digests == whole.digests
 
 
+@settings(max_examples=MANY)
 @given(lives, st.data())
 def test_a_crash_after_a_snapshot_changes_nothing(lines: list[bytes], data: st.DataObject) -> None:
     spans = pieces(len(lines), data.draw(st.sets(st.integers(1, len(lines)), max_size=12)))

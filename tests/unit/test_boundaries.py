@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from operators.boundaries import lower_medians, settled, tertiles
+from operators.boundaries import lower_median, settled, tertiles
 from operators.segments import roll_delay_ms
 from schemas.batch import NONE
 from schemas.settings import parse_settings, thresholds_version
@@ -109,8 +109,9 @@ def test_a_boundary_stays_unless_the_new_one_differs_by_more_than_five_percent(
 
 
 def test_a_lower_median_is_the_lower_of_two_middle_values() -> None:
-    group, values = np.array([0, 0, 2, 2, 2, 0, 0]), np.array([9, 1, 5, 4, 8, 3, 7])
-    assert lower_medians(group, values, 4).tolist() == [3, NONE, 5, NONE]
+    assert lower_median(np.array([9, 1, 3, 7])) == 3
+    assert lower_median(np.array([5, 4, 8])) == 5
+    assert lower_median(np.zeros(0, np.int64)) == NONE
 
 
 def test_without_anything_to_go_by_every_m_is_2() -> None:
