@@ -15,7 +15,7 @@ from collections import Counter
 
 import numpy as np
 
-from operators.aliases import stands
+from operators.aliases import heirs, stands
 from operators.contributions import Tally, recount_visits, visits_contribution
 from operators.crowds import inside
 from operators.days import tell_days
@@ -88,8 +88,8 @@ def _customer(state: LaneState, event: ForgetEvent, now_ms: int) -> Rows | None:
     rows = np.flatnonzero(table.id[: table.rows] == told).astype(np.int32)
     rows = rows[state.tenants.name[table.tenant[rows]] == event.tenant]
     if len(rows) and not table.known[rows[0]] and stands(state, rows, now_ms)[0]:
-        rows = table.heir[rows]
-    return rows if len(rows) and rows[0] >= 0 and table.known[rows[0]] else None
+        rows = heirs(state, rows)
+    return rows if len(rows) and table.known[rows[0]] else None
 
 
 def _forget_commands(

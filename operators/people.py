@@ -23,7 +23,6 @@ Alias = tuple[str, str]
 _PHONE_SALT = np.uint64(0x70686F6E652D6964)
 _ALIAS_SALT = np.uint64(0x616C6961732D6964)
 _PHONELESS_SALT = np.uint64(0x6C6561642D6E616D)
-_FIELD = "\x1f"
 _NAMELESS: dict[str, str] = {}
 _ENCODE = msgspec.json.Encoder().encode
 _DECODE = msgspec.json.Decoder(list[Alias]).decode
@@ -112,7 +111,7 @@ def aliases_of(texts: Objects) -> tuple[Rows, list[Alias]]:
 
 
 def _alias_keys(state: LaneState, tenants: I4, aliases: Sequence[Alias]) -> U8:
-    texts = text_keys([f"{kind}{_FIELD}{value}" for kind, value in aliases])
+    texts = text_keys([f"{kind}\x1f{value}" for kind, value in aliases])
     return row_keys(state.tenants.key[tenants] ^ _ALIAS_SALT, texts.view(np.uint64))
 
 

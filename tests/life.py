@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.life_parts import draw
+from tests.life_parts import PARTS, draw
 from tests.logs import (
     DAY,
     HOUR,
@@ -265,11 +265,7 @@ def ended(log: list[Record]) -> list[Record]:
     return [*log, heartbeat(past_midnight(clock))]
 
 
-READY: tuple[str, ...] = ()
-"""Parts that every property is tried on."""
-
-
-def small_logs(parts: tuple[str, ...] = READY) -> st.SearchStrategy[list[Record]]:
+def small_logs(parts: tuple[str, ...] = PARTS) -> st.SearchStrategy[list[Record]]:
     """Tens of records whose every choice shrinks."""
     return st.builds(
         lambda chance, size, tenants: Life(chance, parts=parts).log(size, tenants),
@@ -280,7 +276,7 @@ def small_logs(parts: tuple[str, ...] = READY) -> st.SearchStrategy[list[Record]
 
 
 def large_logs(
-    orderly: bool = False, plain: bool = False, parts: tuple[str, ...] = READY
+    orderly: bool = False, plain: bool = False, parts: tuple[str, ...] = PARTS
 ) -> st.SearchStrategy[list[Record]]:
     """Hundreds of records from a seed."""
     return st.builds(
@@ -291,7 +287,7 @@ def large_logs(
     )
 
 
-def logs(parts: tuple[str, ...] = READY) -> st.SearchStrategy[list[bytes]]:
+def logs(parts: tuple[str, ...] = PARTS) -> st.SearchStrategy[list[bytes]]:
     """Lines of either."""
     return st.one_of(small_logs(parts), large_logs(parts=parts)).map(
         lambda log: Lines(lines_of(log))

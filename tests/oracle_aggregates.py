@@ -92,6 +92,7 @@ def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
     segments = Segments(changes)
     books: dict[str, Books] = defaultdict(Books)
     ledgers: dict[str, Ledger] = {}
+    running: dict[str, int] = {}
     clock = 0
 
     def end(ledger: Ledger, day: int) -> None:
@@ -104,6 +105,17 @@ def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
     def begin(midnight: Midnight) -> None:
         segments.pass_until(midnight.position, midnight.at)
         end(midnight.ledger, midnight.day - 1)
+        running[midnight.ledger.tenant] = midnight.day
+
+    def move_calendar(ledger: Ledger, before: int) -> None:
+        """Another zone may end days that were running, or begin ended ones again."""
+        for day in range(before, ledger.today):
+            end(ledger, day)
+        for day in range(before - 1, ledger.today - 1, -1):
+            books[ledger.tenant].ends.pop(day, None)
+            for rows in (found.segment_customers, found.segment_flow_daily):
+                for key in [k for k in rows if k[:2] == (ledger.tenant, day_text(day))]:
+                    del rows[key]
 
     for step in days(lines, 1, id_key, begin):
         told, ledgers = step.told, step.ledgers
@@ -116,6 +128,10 @@ def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
                 segments.now.pop(who, None)
         if told.tenant is not None:
             ledger = ledgers[told.tenant]
+            if told.settings is not None:
+                segments.pass_until(told.position, 0)
+                move_calendar(ledger, running.get(told.tenant, ledger.today))
+            running[told.tenant] = ledger.today
             books[told.tenant].count(ledger, ledger.today)
     segments.pass_until(len(lines), 0)
     for ledger in ledgers.values():
