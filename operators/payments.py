@@ -1,7 +1,7 @@
 """Keep every payment and sale in its newest version, and what money it makes where.
 
 In:    one round of events: at most one per unit of ``Named``, so no two touch the same rows
-Out:   additions to ``touched``: customers whose money has changed, cause ``correction``
+Out:   additions to ``touched``: who is known now; whose money has changed is told by ``reach``
 State: payments, money units, the chains client → payments and unit → payments
 
 A payment for a visit is money of the visit; what counts by itself belongs to the client whom it
@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators.clients import Cause, TouchedRows, note_visit_phone, unchain
+from operators.clients import TouchedRows, note_visit_phone, unchain
 from operators.contributions import Tally
 from operators.crowds import inside
-from operators.identify import PAYMENT, VISIT, Named
-from operators.money import payment_minor, payment_money, visit_money
+from operators.identify import Named
+from operators.money import payment_minor
 from operators.money_units import begin, choose_holders, living, payments_of, visits_of
+from operators.reach import is_held
 from operators.versions import kept_version, same_version, superseded
-from schemas.batch import ATTENDED, I4, I8, NONE
+from schemas.batch import I4, I8, NONE
 from state.index import Rows
 from state.lane import LaneState
 from state.money import GONE, LIVE, VACANT
@@ -46,64 +47,7 @@ class PaymentColumns:
     place: Rows
 
 
-@dataclass(slots=True)
-class Reach:
-    """Visits and payments whose money events may change, each with the event's line.
-
-    ``visit_today`` and ``payment_today`` are the tenant-local days of those events.
-    """
-
-    visit: Rows
-    visit_line: Rows
-    visit_today: I4
-    payment: Rows
-    payment_line: Rows
-    payment_today: I4
-
-
-@dataclass(slots=True)
-class Worth:
-    """Whose money rows are, and how much on which day; 0 for what does not count."""
-
-    client: Rows
-    owner: Rows
-    day: I4
-    money: I8
-
-
 _COPIED = ("is_sale", "start_ms", "local_ms", "day", "amount", "place")
-
-
-def reach(state: LaneState, named: Named, lines: Rows, clocks: I8) -> Reach:
-    """What these lines can change beside the visits that they tell of, asked before they do.
-
-    ``clocks`` are per record.
-    """
-    lines = lines[(named.kind[lines] == PAYMENT) | (named.kind[lines] == VISIT)]
-    if not len(lines) or not len(state.payments):
-        nothing = lines[:0]
-        return Reach(nothing, nothing, nothing, nothing, nothing, nothing)
-    payment, visit = named.payment[lines], named.visit[lines]
-    held = np.where(payment >= 0, state.payments.unit[payment], -1)
-    held = np.where(visit >= 0, state.visits.unit[visit], held)
-    units = np.concatenate([named.money[lines], held]).astype(np.int32)
-    owners = np.concatenate([lines, lines])[units >= 0]
-    units = units[units >= 0]
-    line, row = state.unit_visits.of(state.units.scope[units], state.units.number[units])
-    others = row != named.visit[owners[line]]
-    visits, visit_lines = _distinct(row[others], owners[line[others]])
-    line, row = payments_of(state, units)
-    sale = np.where(payment >= 0, state.payments.sale[payment], -1)
-    rows = np.concatenate([row, payment, named.sale[lines], sale]).astype(np.int32)
-    owners = np.concatenate([owners[line], lines, lines, lines])
-    payments, payment_lines = _distinct(rows[rows >= 0], owners[rows >= 0])
-
-    def today(chosen: Rows) -> I4:
-        return state.tenant_day(named.tenant[chosen], clocks[named.record[chosen]])
-
-    return Reach(
-        visits, visit_lines, today(visit_lines), payments, payment_lines, today(payment_lines)
-    )
 
 
 def apply_payments(
@@ -143,72 +87,6 @@ def apply_payments(
     payer = np.where(stands_in, payments.client[rows], -1).astype(np.int32)
     nameless = np.full(len(lines), None, np.object_)
     note_visit_phone(state, named, lines, payer, nameless, touched)
-
-
-def worth(state: LaneState, reached: Reach) -> tuple[Worth, Worth]:
-    """What the reached visits and payments are worth now, and to whom.
-
-    What has left the window is worth nothing to anybody: it might as well have been freed.
-    """
-    visits, payments = state.visits, state.payments
-    row = reached.visit
-    counts = visits.status[row] == ATTENDED
-    counts &= inside(visits.kept_day[row], reached.visit_today, _windows(state, visits.scope[row]))
-    by_visit = Worth(
-        client=visits.client[row],
-        owner=np.where(counts, _owners(state, visits.client[row]), -1).astype(np.int32),
-        day=visits.day[row],
-        money=np.where(counts, visit_money(state, row), 0),
-    )
-    row = reached.payment
-    counts = is_held(state, row, reached.payment_today, _windows(state, payments.scope[row]))
-    by_payment = Worth(
-        client=payments.client[row],
-        owner=np.where(counts, _owners(state, payments.client[row]), -1).astype(np.int32),
-        day=payments.day[row],
-        money=np.where(counts, payment_money(state, row), 0),
-    )
-    return by_visit, by_payment
-
-
-def is_held(state: LaneState, rows: Rows, today: I4, window: I4) -> Flags:
-    """Whether payments have been told, and stay: by their own day, or by that of their unit."""
-    payments = state.payments
-    held: Flags = payments.status[rows] != VACANT
-    held &= inside(payments.kept_day[rows], today, window) | living(
-        state, payments.unit[rows], today, window
-    )
-    return held
-
-
-def note_changes(
-    state: LaneState, reached: Reach, before: tuple[Worth, Worth], touched: TouchedRows
-) -> None:
-    """Customers who had or have money that is worth something else than before."""
-    after = worth(state, reached)
-    for old, new, line in zip(
-        before, after, (reached.visit_line, reached.payment_line), strict=True
-    ):
-        changed = (old.money != new.money) | ((old.day != new.day) & (new.money != 0))
-        # A client that becomes another customer's takes its money along: that is told as such.
-        changed |= (old.client != new.client) & ((old.money != 0) | (new.money != 0))
-        at = np.flatnonzero(changed)
-        touched.append((old.owner[at], line[at], Cause.CORRECTION))
-        touched.append((new.owner[at], line[at], Cause.CORRECTION))
-
-
-def _distinct(rows: Rows, lines: Rows) -> tuple[Rows, Rows]:
-    """Each row once; its lines are the same, as one line's units are no other's in a round."""
-    found, first = np.unique(rows, return_index=True)
-    return found, lines[first]
-
-
-def _owners(state: LaneState, clients: Rows) -> Rows:
-    return np.where(clients >= 0, state.clients.customer[clients], -1).astype(np.int32)
-
-
-def _windows(state: LaneState, scopes: Rows) -> I4:
-    return state.tenants.window[state.scopes.tenant[scopes]]
 
 
 def _repeats(state: LaneState, named: Named, lines: Rows, events: PaymentColumns) -> Flags:

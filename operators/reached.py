@@ -19,7 +19,7 @@ from operators.contributions import (
 )
 from operators.crowds import inside
 from operators.identify import Named
-from operators.payments import Reach, is_held
+from operators.reach import Reach, is_held
 from schemas.batch import I8
 from state.lane import LaneState
 from state.tables import Flags

@@ -22,8 +22,9 @@ from operators.contributions import (
 from operators.crowds import inside
 from operators.days import move_calendar, tell_days
 from operators.owed import Owed
-from operators.payments import is_held, rederive_payments
+from operators.payments import rederive_payments
 from operators.prune import prune
+from operators.reach import is_held
 from operators.reminders import Moment
 from operators.restate import Passage
 from operators.score import score

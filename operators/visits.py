@@ -19,7 +19,8 @@ from operators.contributions import Tally, recount_visits, visits_contribution
 from operators.crowds import admit, inside, place
 from operators.identify import CLIENT, PAYMENT, VISIT, Named
 from operators.money_units import place_visits
-from operators.payments import PaymentColumns, apply_payments, note_changes, reach, worth
+from operators.payments import PaymentColumns, apply_payments
+from operators.reach import note_changes, reach, worth
 from operators.reached import note_reached, reached_contributions
 from operators.versions import kept_version, same_version, superseded
 from schemas.batch import ATTENDED, DELETED, I1, I4, I8, NONE, ClientEvents, Objects

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
+import hypothesis
 from hypothesis import strategies as st
 
 from tests.life_parts import PARTS, draw
@@ -92,7 +93,7 @@ class Life:
 
     ``orderly``: every version is newer than the last and no visit is too old to count.
     ``plain``: phones are written in E.164, so that they need no country.
-    ``parts``: what the life may hold besides, each with an even chance.
+    ``parts``: what the life may hold besides, each in one of three lives.
     """
 
     chance: Random
@@ -122,7 +123,7 @@ class Life:
         if not self.orderly and chance.random() < 0.3:
             self._rescore(chance.choice(self.places))
         for part in self.parts:
-            if chance.random() < 0.5:
+            if chance.random() < 0.35:
                 for _ in range(1 if part == "crowd" else chance.randrange(1, size // 6 + 3)):
                     draw(self, part)
         return self._in_order()
@@ -275,6 +276,10 @@ def small_logs(parts: tuple[str, ...] = PARTS) -> st.SearchStrategy[list[Record]
     )
 
 
+LARGEST = 100 if hypothesis.settings.default.max_examples > 100 else 24
+"""How much happens in a large log: much in a long run."""
+
+
 def large_logs(
     orderly: bool = False, plain: bool = False, parts: tuple[str, ...] = PARTS
 ) -> st.SearchStrategy[list[Record]]:
@@ -282,7 +287,7 @@ def large_logs(
     return st.builds(
         lambda seed, size, tenants: Life(Random(seed), orderly, plain, parts).log(size, tenants),
         st.integers(0, 2**32),
-        st.integers(20, 100),
+        st.integers(8, LARGEST),
         st.integers(1, 4),
     )
 

@@ -13,7 +13,7 @@ QUICK = [Phase.explicit, Phase.generate]  # a seed does not shrink, and a run sh
 
 settings.register_profile(
     "few",
-    max_examples=30,
+    max_examples=12,
     phases=QUICK,
     derandomize=True,
     deadline=None,
