@@ -71,8 +71,10 @@ def apply_cards(
     told = events.consent[at] >= 0
     changed = told.copy()
     for name in ("name", "birthday", "locale"):
-        changed |= getattr(clients, name)[rows] != getattr(events, name)[at]
-        getattr(clients, name)[rows] = getattr(events, name)[at]
+        told_now = getattr(events, name)[at]
+        fresh = getattr(clients, name)[rows] != told_now
+        getattr(clients, name)[rows[fresh]] = told_now[fresh]
+        changed |= fresh
     clients.consent[rows[told]] = events.consent[at[told]]
     clients.consent_ms[rows[told]] = clocks[events.record[at[told]]]
     clients.touch(rows)

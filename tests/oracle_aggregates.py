@@ -57,6 +57,11 @@ class Segments:
             self.now[change["customer_id"]] = change["to"]
             self.at += 1
 
+    def begin_anew(self, gone: dict[str, str | None]) -> None:
+        """Whoever was forgotten has no segment any more."""
+        for who in [who for who, heir in gone.items() if heir is None]:
+            self.now.pop(who, None)
+
 
 @dataclass
 class Books:
@@ -113,19 +118,15 @@ def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
             end(ledger, day)
         for day in range(before - 1, ledger.today - 1, -1):
             books[ledger.tenant].ends.pop(day, None)
-            for rows in (found.segment_customers, found.segment_flow_daily):
-                for key in [k for k in rows if k[:2] == (ledger.tenant, day_text(day))]:
-                    del rows[key]
+            _reopen(found, ledger.tenant, day)
 
     for step in days(lines, 1, id_key, begin):
         told, ledgers = step.told, step.ledgers
         clock = told.clock
         _count_webhook(found, step)
-        if told.forget is not None:
+        if told.forget is not None and told.tenant is not None:
             segments.pass_until(told.position, told.clock + 1)
-            gone = ledgers[told.tenant].people.gone if told.tenant else {}
-            for who in [who for who, heir in gone.items() if heir is None]:
-                segments.now.pop(who, None)
+            segments.begin_anew(ledgers[told.tenant].people.gone)
         if told.tenant is not None:
             ledger = ledgers[told.tenant]
             if told.settings is not None:
@@ -139,6 +140,12 @@ def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
         end(ledger, ledger.today)  # as if the day ended where the log does
         _count_days(found, ledger, books[ledger.tenant])
     return found
+
+
+def _reopen(found: Tables, tenant: str, day: int) -> None:
+    for rows in (found.segment_customers, found.segment_flow_daily):
+        for key in [key for key in rows if key[:2] == (tenant, day_text(day))]:
+            del rows[key]
 
 
 def _count_webhook(found: Tables, step: Step) -> None:

@@ -17,23 +17,39 @@ from state.tables import NEVER, Customers
 keys = st.lists(st.integers(1, 2**64 - 1) | st.integers(1, 50), max_size=200)
 
 STORAGE = {
-    "tenants": "key name stored",
+    "tenants": "key name stored big fair big_before fair_before bounds_day crowd check",
     "words": "key text",
     "scopes": "key tenant provider branch",
     "places": "key tenant branch",
     "customers": (
-        "key tenant phone id known segment scored_day last_day frequency monetary last_visit_ms "
-        "next_booking_ms position as_of_ms roll_due reminder_due flush_due"
+        "key tenant phone id known segment scored_day last_day frequency monetary "
+        "last_visit_ms next_booking_ms position as_of_ms roll_due reminder_due flush_due "
+        "day_segment score_changed heir placed"
     ),
     "clients": (
-        "key tenant customer version card_phone visit_phone has_card name birthday locale consent "
-        "consent_ms gone_day gone_ms"
+        "key tenant customer version card_phone visit_phone has_card name birthday locale "
+        "consent consent_ms gone_day gone_ms aliases linked"
     ),
+    "aliases": "key tenant kind value customer told_ms",
     "visits": (
         "key scope id id_text client phone version status start_ms local_ms duration_ms day "
-        "kept_day amount foreign currency place services staff held_ms"
+        "kept_day amount is_major foreign currency place services staff held_ms counted "
+        "imported money_unit unit"
     ),
+    "payments": (
+        "key scope version status is_sale start_ms local_ms day kept_day amount place client "
+        "unit sale covers counted"
+    ),
+    "units": "key scope number kept_day holder count paid",
     "occasions": "key rule visit start_ms state expires_ms command",
+    "messages": "key customer command since_ms sight statuses",
+    "crowds": "key tenant day placed",
+    "tallies": "key count",
+    "visit_days": "key tenant day visits walk_ins revenue position due_ms",
+    "segment_days": "key tenant day segment customers revenue position due_ms",
+    "flow_days": "key tenant day origin target customers position due_ms",
+    "day_ends": "key day segment",
+    "minutes": "key scope minute_ms records events duplicates late dead position due_ms",
 }
 
 
