@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import rss_bytes
+from benchmarks.machine import settled_rss_bytes
 from benchmarks.workload import FIRST_MINUTE, Load, Town, live, warmup
 from operators.decode import decode
 from operators.fold import fold
@@ -37,8 +37,7 @@ def memory_and_midnight(load: Load, say: Say) -> dict[str, Any]:
     boundaries, its closed books and the rolls of the minutes after it.
     """
     states = _filled(Town(load), say)
-    gc.collect()
-    rss = rss_bytes()
+    rss = settled_rss_bytes()
     say(f"{rss / 1e6:,.0f} MB; now a day passes")
     begins = FIRST_MINUTE + load.runs * load.run_ms
     seconds: list[float] = []

@@ -155,11 +155,15 @@ class Town:
 
 
 def warmup(town: Town) -> Iterator[Chunk]:
-    """Settings, three attended visits of every customer, and the bookings that the runs need."""
+    """Settings, the attended visits of every customer, and the bookings that the runs need.
+
+    The triggers come after the past, so that nobody is greeted for it.
+    """
     load = town.load
     lanes = _Lanes(load.lanes, 8_192)
     for business, lane in zip(town.businesses, town.lanes, strict=True):
-        yield from lanes.add(lane, _WARM_FROM, settings_record(business, _WARM_FROM))
+        quiet = replace(business, settings=business.settings | {"triggers": []})
+        yield from lanes.add(lane, _WARM_FROM, settings_record(quiet, _WARM_FROM))
     for number in range(load.customers):
         days_ago = 5 + number % 190
         for i in range(load.visits_each):
@@ -167,6 +171,8 @@ def warmup(town: Town) -> Iterator[Chunk]:
             start = FIRST_MINUTE - ago * DAY - number % 8 * HOUR
             booking = number * load.visits_each + i + 1
             yield from lanes.add(*_past(town, number, booking, start, ATTENDED))
+    for business, lane in zip(town.businesses, town.lanes, strict=True):
+        yield from lanes.add(lane, _WARM_FROM, settings_record(business, _WARM_FROM))
     for number in range(load.customers * load.messages_each):
         yield from lanes.add(*_sent(town, number))
     for at in range(load.runs * load.visits):

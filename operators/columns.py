@@ -45,7 +45,7 @@ def visit_columns(
         start_ms=start,
         local_ms=np.where(local, events.local_ms, NONE),
         keeps_start=events.keeps_start != 0,
-        duration_ms=events.duration_ms,
+        duration_s=np.maximum(events.duration_ms // 1000, -1).astype(np.int32),
         day=day,
         today=state.tenant_day(tenant, clock_ms[events.record]),
         amount=events.amount,

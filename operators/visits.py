@@ -44,7 +44,7 @@ class VisitColumns:
     start_ms: I8
     local_ms: I8
     keeps_start: Mask
-    duration_ms: I8
+    duration_s: I4
     day: I4
     today: I4
     amount: I8
@@ -78,7 +78,7 @@ class Touched:
     merged: Merged
 
 
-_FACTS = ("start_ms", "local_ms", "duration_ms", "day", "amount", "foreign", "currency")
+_FACTS = ("start_ms", "local_ms", "duration_s", "day", "amount", "foreign", "currency")
 _START = ("start_ms", "local_ms", "day")
 _WHERE = ("place", "services", "staff", "is_major", "money_unit")
 _COPIED = (*_FACTS, *_WHERE, "status")

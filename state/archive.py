@@ -8,13 +8,16 @@ Layout: per table a stream with the columns ``row`` and every stored column; the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from state.index import Rows
 from state.table import Column, Table
 
+_ROW = Column("i4")
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -23,7 +26,7 @@ def pack(tables: Mapping[str, Table], *, everything: bool) -> bytes:
     sink = pa.BufferOutputStream()
     for name, table in tables.items():
         rows = table.live() if everything else _changed(table)
-        columns = {"row": pa.array(rows)}
+        columns = {"row": _to_arrow(rows, _ROW)}
         for column, kind in table.COLUMNS.items():
             if not kind.derived:
                 columns[column] = _to_arrow(getattr(table, column)[rows], kind)
@@ -43,7 +46,7 @@ def unpack(tables: Mapping[str, Table], packed: bytes) -> None:
         meta = batch.schema.metadata
         table = tables[meta[b"table"].decode()]
         table.extend_to(int(meta[b"rows"]))
-        rows = batch.column("row").to_numpy()
+        rows = _to_numpy(batch.column("row"), _ROW)
         for column, kind in table.COLUMNS.items():
             if not kind.derived:
                 getattr(table, column)[rows] = _to_numpy(batch.column(column), kind)
@@ -53,18 +56,40 @@ def _changed(table: Table) -> Rows:
     return np.flatnonzero(table.changed[: table.rows]).astype(np.int32)
 
 
-def _to_arrow(values: np.ndarray[tuple[int], np.dtype[np.generic]], kind: Column) -> pa.Array:
+# Buffers go in and out as they are: ``pa.array`` and ``to_numpy`` look for pandas first, and where
+# that is installed its import takes a second of every start.
+def _to_arrow(values: NDArray[Any], kind: Column) -> pa.Array:
     if kind.dtype == "O":
-        return pa.array(values, pa.string() if kind.text else pa.binary())
-    return pa.array(values)
+        return _texts_to_arrow(values.tolist(), kind)
+    if kind.dtype == "?":
+        values = values.view(np.uint8)
+    elif kind.dtype.startswith("S"):
+        width = pa.binary(values.dtype.itemsize)
+        return pa.Array.from_buffers(width, len(values), [None, pa.py_buffer(values)])
+    like = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(like, len(values), [None, pa.py_buffer(values)])
 
 
-def _to_numpy(
-    values: pa.ChunkedArray, kind: Column
-) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
-    if kind.dtype == "O" or kind.dtype.startswith("S"):
+def _texts_to_arrow(texts: list[Any], kind: Column) -> pa.Array:
+    encoded = [b"" if text is None else text.encode() if kind.text else text for text in texts]
+    ends = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum([*map(len, encoded)], out=ends[1:])
+    told = np.packbits(np.array([text is not None for text in texts], np.bool_), bitorder="little")
+    buffers = [pa.py_buffer(told), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    like = pa.large_string() if kind.text else pa.large_binary()
+    return pa.Array.from_buffers(like, len(texts), buffers)
+
+
+def _to_numpy(values: pa.ChunkedArray, kind: Column) -> NDArray[Any]:
+    if kind.dtype == "O":
         objects = np.empty(len(values), kind.dtype)
         objects[:] = values.to_pylist()
         return objects
-    numbers: np.ndarray[tuple[int], np.dtype[np.generic]] = values.to_numpy()
-    return numbers
+    if not len(values):
+        return np.empty(0, kind.dtype)
+    return np.concatenate(
+        [
+            np.frombuffer(chunk.buffers()[1], kind.dtype)[chunk.offset : chunk.offset + len(chunk)]
+            for chunk in values.chunks
+        ]
+    )

@@ -27,9 +27,9 @@ class Payments(Table):
     """One payment, or one sale of goods, in its newest version.
 
     ``unit`` is the money unit of the visit that it names, ``sale`` the row of the sale that it
-    pays; of a sale, ``covers`` counts the live payments that name it. Only what may count by itself
-    has a ``client``. ``kept_day`` is the latest day that any version has told. ``counted`` is the segment
-    whose revenue of its day has what counts by itself.
+    pays; of a sale, ``covers`` counts the live payments that name it. Only what may count alone
+    has a ``client``. ``kept_day`` is the latest day that any version told; ``counted`` the segment
+    whose revenue of its day has what counts alone.
     """
 
     COLUMNS: ClassVar = {

@@ -197,7 +197,7 @@ class Visits(Table):
         "status": Column("i1", VACANT),
         "start_ms": Column("i8", NONE),
         "local_ms": Column("i8", NONE),
-        "duration_ms": Column("i8", NONE),
+        "duration_s": Column("i4", -1),
         "day": Column("i4", NO_DAY),
         "kept_day": Column("i4", NO_DAY),
         "amount": Column("i8"),
@@ -224,7 +224,7 @@ class Visits(Table):
     status: I1
     start_ms: I8
     local_ms: I8
-    duration_ms: I8
+    duration_s: I4
     day: I4
     kept_day: I4
     amount: I8

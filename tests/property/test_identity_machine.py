@@ -12,7 +12,13 @@ from typing import Any
 
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from operators.fold import close
 from operators.prune import prune
@@ -361,5 +367,5 @@ def id_of(person: Person) -> str:
     return alias_customer_id(ID_KEY, TENANT, kind, value)
 
 
-People.TestCase.settings = hypothesis_settings(stateful_step_count=40)
-TestPeople = People.TestCase
+def test_customers_are_those_of_a_model_and_no_merge_changes_a_total() -> None:
+    run_state_machine_as_test(People, settings=hypothesis_settings(stateful_step_count=40))

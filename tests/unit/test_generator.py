@@ -273,7 +273,7 @@ def test_the_benchmarks_load_is_seeded_and_has_the_mix_of_the_model() -> None:
     crm = sum(b'"provider":"yclients"' in value for value in values)
     assert crm / len(values) == pytest.approx(175 / 505, abs=0.01)
     warm = [value for chunk in warmup(town) for value in chunk.values]
-    assert len(warm) == 4 + 3 * 1_000 + 2 * 2 * load.visits + load.lanes
+    assert len(warm) == 8 + 3 * 1_000 + 2 * 2 * load.visits + load.lanes
     for chunk in (*warmup(town), *chunks):
         assert not any(batch.dead_letters for batch in decode(chunk, load.lanes))
         assert chunk.appended_ms is not None

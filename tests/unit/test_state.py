@@ -32,7 +32,7 @@ STORAGE = {
     ),
     "aliases": "key tenant kind value customer told_ms",
     "visits": (
-        "key scope id id_text client phone version status start_ms local_ms duration_ms day "
+        "key scope id id_text client phone version status start_ms local_ms duration_s day "
         "kept_day amount is_major foreign currency place services staff held_ms counted "
         "imported money_unit unit"
     ),
