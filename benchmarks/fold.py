@@ -35,7 +35,7 @@ ID_KEY = b"bench"
 
 def _memory(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
     customers = 10_000 if quick else 1_000_000
-    load = Load(1_000, customers, runs=1, visits_each=6, messages_each=2)
+    load = Load(1_000, customers, lanes=16, runs=1, visits_each=6, messages_each=2)
     return memory_and_midnight(load, say)
 
 

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import IntEnum
+from sys import intern
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from operators.identify import Named
 from operators.people import aliases_text, customer_rows
@@ -73,7 +76,7 @@ def apply_cards(
     for name in ("name", "birthday", "locale"):
         told_now = getattr(events, name)[at]
         fresh = getattr(clients, name)[rows] != told_now
-        getattr(clients, name)[rows[fresh]] = told_now[fresh]
+        getattr(clients, name)[rows[fresh]] = _shared(told_now[fresh])
         changed |= fresh
     clients.consent[rows[told]] = events.consent[at[told]]
     clients.consent_ms[rows[told]] = clocks[events.record[at[told]]]
@@ -121,7 +124,7 @@ def note_visit_phone(
     nameless = (client >= 0) & ~clients.has_card[client]
     nameless &= (names != None) & (names != clients.name[client])  # noqa: E711  # elementwise
     told = np.flatnonzero(nameless)
-    clients.name[client[told]] = names[told]
+    clients.name[client[told]] = _shared(names[told])
     clients.touch(client[told])
     touched.append((clients.customer[client[told]], lines[told], Cause.IDENTITY))
     phone = named.phone[lines]
@@ -161,6 +164,14 @@ def _link(state: LaneState, client: Rows, target: Rows, lines: Rows, touched: To
     touched.append((target[again], lines[again], Cause.MOVED))
     touched.append((old[moved], lines[moved], Cause.MOVED))
     return moved
+
+
+def _shared(texts: NDArray[Any]) -> NDArray[Any]:
+    """The same, where many are called alike one text for all of them; numbers stay as they are."""
+    if not texts.dtype.hasobject:
+        return texts
+    told = [text if text is None else intern(text) for text in texts.tolist()]
+    return np.array([*told, None], np.object_)[:-1]
 
 
 def unchain(first: Rows, following: Rows, parent: int, child: int) -> None:

@@ -6,6 +6,7 @@ State: the columns that a table declares; their names and dtypes are storage
 from __future__ import annotations
 
 from dataclasses import dataclass
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from state.index import U8, KeyIndex, Rows
 
 NO_ROW = -1
 _FIRST_ROWS = 1024
+_MAPPED_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,17 @@ class Column:
     default: Any = 0
     derived: bool = False
     text: bool = True  # of object columns: str, else bytes
+
+
+def _zeros(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A column whose spare rows cost no memory until they are written.
+
+    Large ones are mapped: the allocator would hand out what it has kept, cleared and thus in use.
+    """
+    size = rows * dtype.itemsize
+    if dtype.hasobject or size < _MAPPED_BYTES:
+        return np.zeros(rows, dtype)
+    return np.frombuffer(mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS), dtype)
 
 
 class Table:
@@ -123,8 +136,7 @@ class Table:
             return
         grown = max(rows, capacity + capacity // 4, _FIRST_ROWS)
         for name, column in self.COLUMNS.items():
-            # Zeros cost no memory until they are written: spare rows are free.
-            new = np.zeros(grown, column.dtype)
+            new = _zeros(grown, np.dtype(column.dtype))
             new[: self.rows] = getattr(self, name)[: self.rows]
             setattr(self, name, new)
         changed = np.zeros(grown, np.bool_)
