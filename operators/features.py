@@ -52,6 +52,10 @@ def history_of(state: LaneState, customers: Rows) -> History:
     return History(owner, visit)
 
 
+_LONG_CHAIN, _FEW_CHAINS = 64, 16
+"""From here on a call for each step of all chains costs more than one chain after the other."""
+
+
 def walk(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
     """Every row of the chains that begin at ``heads``, with its chain's owner."""
     found_owners, found = [], []
@@ -64,9 +68,23 @@ def walk(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
         found.append(heads)
         found_owners.append(owners)
         heads = following[heads]
+        if len(found) >= _LONG_CHAIN and len(heads) <= _FEW_CHAINS:
+            for head, owner in zip(heads.tolist(), owners.tolist(), strict=True):
+                rest = _follow(head, following)
+                found.append(rest)
+                found_owners.append(np.full(len(rest), owner, np.int32))
+            break
     if not found:
         return np.zeros(0, np.int32), np.zeros(0, np.int32)
     return np.concatenate(found_owners), np.concatenate(found)
+
+
+def _follow(head: int, following: Rows) -> Rows:
+    rows = []
+    while head >= 0:
+        rows.append(head)
+        head = following.item(head)
+    return np.array(rows, np.int32)
 
 
 def compute_features(

@@ -19,6 +19,7 @@ from state.money import LIVE
 from state.tables import Flags
 
 _MAJOR_DIGITS = 3  # decoders give major units in thousandths
+_DIVISORS = np.array([1000, 100, 10, 1], np.int64)
 
 
 def visit_money(state: LaneState, rows: Rows) -> I8:
@@ -66,7 +67,6 @@ def payment_minor(state: LaneState, rows: Rows) -> I8:
 
 def minor_units(state: LaneState, tenants: I4, thousandths: I8) -> I8:
     """Minor units of the tenants' currencies, halves away from zero."""
-    digits = np.maximum(_MAJOR_DIGITS - state.tenants.exponent[tenants].astype(np.int64), 0)
-    divisor = 10**digits
+    divisor = _DIVISORS[np.minimum(state.tenants.exponent[tenants], _MAJOR_DIGITS)]
     minor: I8 = np.sign(thousandths) * ((np.abs(thousandths) + divisor // 2) // divisor)
     return minor

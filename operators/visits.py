@@ -99,15 +99,17 @@ def apply_round(
     touched = TouchedRows()
     kind = named.kind[lines]
     reached = reach(state, named, lines, clocks)
-    worth_before = worth(state, reached)
-    added_before = reached_contributions(state, reached)
+    before = None
+    if len(reached.visit) or len(reached.payment):
+        before = worth(state, reached), reached_contributions(state, reached)
     moved = _apply_visits(
         state, named, lines[kind == VISIT], visits, clocks, counts, touched, tally
     )
     apply_cards(state, named, lines[kind == CLIENT], cards, clocks, counts, touched)
     apply_payments(state, named, lines[kind == PAYMENT], payments, counts, touched, tally)
-    note_changes(state, reached, worth_before, touched)
-    note_reached(state, tally, named, reached, added_before, clocks)
+    if before is not None:
+        note_changes(state, reached, before[0], touched)
+        note_reached(state, tally, named, reached, before[1], clocks)
     merged = meet_writers(state, named, lines, clocks, touched)
     return _merged(touched, moved, merged)
 

@@ -58,15 +58,21 @@ def text_keys(texts: Sequence[str]) -> NDArray[np.int64]:
     return np.where(keys >> np.uint64(63), keys >> np.uint64(1), keys).astype(np.int64)
 
 
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
+
+
 def mix(a: _U64, b: _U64) -> _U64:
     """One 64-bit key out of two, vectorised (splitmix64's finalizer over their combination)."""
-    with np.errstate(over="ignore"):
-        x = a * np.uint64(0x9E3779B97F4A7C15) + b
-        x ^= x >> np.uint64(30)
-        x *= np.uint64(0xBF58476D1CE4E5B9)
-        x ^= x >> np.uint64(27)
-        x *= np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
+    # Columns of unsigned integers wrap around silently, as they must here.
+    x = a * _GOLDEN
+    x = x + b
+    x ^= x >> _S30
+    x *= _M1
+    x ^= x >> _S27
+    x *= _M2
+    x ^= x >> _S31
     return x
 
 
