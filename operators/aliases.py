@@ -95,7 +95,7 @@ def _make_known(state: LaneState, customer: Rows, lines: Rows, touched: TouchedR
     rows = customer[new]
     state.customers.known[rows] = True
     state.customers.heir[rows] = -1
-    touched.append((rows, lines[new], Cause.IDENTITY))
+    touched.add(rows, lines[new], Cause.IDENTITY)
 
 
 def _of_cards(state: LaneState, named: Named, clients: Rows, lines: Rows, clocks: I8) -> _Told:
@@ -139,7 +139,7 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
             elif old >= 0:
                 changed.append((old, line))
     rows = np.array(changed, np.int32).reshape(-1, 2)
-    touched.append((rows[:, 0], rows[:, 1], Cause.IDENTITY))
+    touched.add(rows[:, 0], rows[:, 1], Cause.IDENTITY)
     gone = np.array(merged, np.int32).reshape(-1, 2)
     return Merged(gone[:, 0], gone[:, 1])
 

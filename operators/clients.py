@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from operators.identify import Named
 from operators.people import aliases_text, customer_rows
-from schemas.batch import I8, NONE, ClientEvents, Objects
+from schemas.batch import I1, I8, NONE, ClientEvents, Objects
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import Flags
@@ -34,16 +34,26 @@ class Cause(IntEnum):
     MOVED = 3  # a client came from another customer, or went to one: nothing new has happened
 
 
-class TouchedRows(list[tuple[Rows, Rows, Cause]]):
-    """Customers (-1: none), beside the lines of ``Named``, for one cause.
+class TouchedRows:
+    """Customers (-1: none), beside the lines of ``Named`` and the causes, as they come.
 
     ``met`` are clients that belong to another customer now, or tell other aliases, with their
     lines.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        self.customers: list[Rows] = [np.zeros(0, np.int32)]
+        self.lines: list[Rows] = [np.zeros(0, np.int32)]
+        self.causes: list[I1] = [np.zeros(0, np.int8)]
         self.met: list[tuple[Rows, Rows]] = []
+
+    def add(self, customers: Rows, lines: Rows, why: Cause | I1) -> None:
+        """One cause for all, or one each."""
+        if len(customers):
+            self.customers.append(customers)
+            self.lines.append(lines)
+            each = why if isinstance(why, np.ndarray) else np.full(len(customers), why, np.int8)
+            self.causes.append(each)
 
 
 def apply_cards(
@@ -86,7 +96,7 @@ def apply_cards(
     fallback = np.where(named.phone[lines] == 0, clients.visit_phone[rows], 0)
     target = np.where(fallback != 0, customer_rows(state, clients.tenant[rows], fallback), target)
     moved = _link(state, rows, target, lines, touched)
-    touched.append((clients.customer[rows[changed]], lines[changed], Cause.IDENTITY))
+    touched.add(clients.customer[rows[changed]], lines[changed], Cause.IDENTITY)
     _meet(state, rows, lines, moved | renamed, touched)
 
 
@@ -126,7 +136,7 @@ def note_visit_phone(
     told = np.flatnonzero(nameless)
     clients.name[client[told]] = _shared(names[told])
     clients.touch(client[told])
-    touched.append((clients.customer[client[told]], lines[told], Cause.IDENTITY))
+    touched.add(clients.customer[client[told]], lines[told], Cause.IDENTITY)
     phone = named.phone[lines]
     told = np.flatnonzero((client >= 0) & (phone != 0))
     chosen = client[told]
@@ -160,9 +170,9 @@ def _link(state: LaneState, client: Rows, target: Rows, lines: Rows, touched: To
     clients.next_client[chosen] = customers.first_client[parent]
     customers.first_client[parent] = chosen
     customers.known[parent] = True
-    touched.append((parent, lines[linked], Cause.IDENTITY))
-    touched.append((target[again], lines[again], Cause.MOVED))
-    touched.append((old[moved], lines[moved], Cause.MOVED))
+    touched.add(parent, lines[linked], Cause.IDENTITY)
+    touched.add(target[again], lines[again], Cause.MOVED)
+    touched.add(old[moved], lines[moved], Cause.MOVED)
     return moved
 
 

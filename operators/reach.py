@@ -151,8 +151,8 @@ def note_changes(
         # A client that becomes another customer's takes its money along: that is told as such.
         changed |= (old.client != new.client) & ((old.money != 0) | (new.money != 0))
         at = np.flatnonzero(changed)
-        touched.append((old.owner[at], line[at], Cause.CORRECTION))
-        touched.append((new.owner[at], line[at], Cause.CORRECTION))
+        touched.add(old.owner[at], line[at], Cause.CORRECTION)
+        touched.add(new.owner[at], line[at], Cause.CORRECTION)
 
 
 def _distinct(rows: Rows, lines: Rows) -> tuple[Rows, Rows]:

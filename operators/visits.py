@@ -115,9 +115,9 @@ def apply_round(
 
 
 def _merged(touched: TouchedRows, reassigned: tuple[Rows, Rows], merged: Merged) -> Touched:
-    customer = np.concatenate([c for c, _, _ in touched])
-    line = np.concatenate([ls for _, ls, _ in touched])
-    cause = np.concatenate([np.full(len(c), why, np.int8) for c, _, why in touched])
+    customer = np.concatenate(touched.customers)
+    line = np.concatenate(touched.lines)
+    cause = np.concatenate(touched.causes)
     present = customer >= 0
     customer, line, cause = customer[present], line[present], cause[present]
     order = np.lexsort((cause, customer))
@@ -201,11 +201,9 @@ def _apply_visits(
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
     factual = was_attended | is_attended
     cause = np.where(factual, changed, np.where(linked, Cause.IDENTITY, Cause.CORRECTION))
-    for why in Cause:
-        chosen = cause == why
-        touched.append((owner[chosen], lines[chosen], why))
+    touched.add(owner, lines, cause.astype(np.int8))
     left = (old_owner != owner) & (old_owner >= 0)
-    touched.append((old_owner[left].astype(np.int32), lines[left], Cause.CORRECTION))
+    touched.add(old_owner[left].astype(np.int32), lines[left], Cause.CORRECTION)
     moved = held & (old_client != client) & (old_client >= 0)
     return rows[moved], lines[moved]
 
@@ -244,7 +242,7 @@ def _keep_first_starts(
     visits.touch(rows[found])
     counted = found & (visits.status[rows] == ATTENDED) & (visits.client[rows] >= 0)
     owner = state.clients.customer[visits.client[rows[counted]]]
-    touched.append((owner, lines[counted], Cause.CORRECTION))
+    touched.add(owner, lines[counted], Cause.CORRECTION)
 
 
 def _repeats(
@@ -307,7 +305,7 @@ def _advance_last_day(
     lines, at, client = lines[kept], at[kept], named.client[lines][kept]
     remember_last_day(state, client, events.day[at], events.start_ms[at])
     note_visit_phone(state, named, lines, client, events.name[at], touched)
-    touched.append((state.clients.customer[client], lines, Cause.BECAME_ATTENDED))
+    touched.add(state.clients.customer[client], lines, Cause.BECAME_ATTENDED)
 
 
 def _keep_expired(state: LaneState, rows: Rows) -> None:
