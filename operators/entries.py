@@ -14,70 +14,107 @@ from operators.owed import Owed
 from operators.reminders import Moment
 from operators.segments import Codes
 from operators.texts import minute_text, segment_text
-from schemas.batch import I8, NONE
+from schemas.batch import I8
 from schemas.keys import mix, row_keys, text_key
 from schemas.settings import Trigger
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import DECIDED, SENT
+from state.tables import DECIDED, SENT, Occasions
 from state.zones import MINUTE_MS
 
 
 def enter(
     state: LaneState, owed: Owed, customers: Rows, before: Codes, made_ms: I8, moment: Moment
 ) -> None:
-    """Decides every trigger that these crossings set off; ``made_ms`` is when each happened."""
-    tenants = state.customers.tenant[customers]
-    for at, tenant in enumerate(tenants.tolist()):
-        triggers = state.tenants.entries[tenant]
-        if not triggers:
-            continue
-        segment = int(state.customers.segment[customers[at]])
-        for trigger in triggers:
-            if _set_off(trigger, int(before[at]), segment):
-                _enter_one(state, owed, int(customers[at]), trigger, int(made_ms[at]), moment, at)
+    """Decides every trigger that these crossings set off; ``made_ms`` is when each happened.
 
-
-def _set_off(trigger: Trigger, before: int, segment: int) -> bool:
-    entered = not trigger.segments or segment in trigger.segments
-    return entered and (not trigger.from_segments or before in trigger.from_segments)
-
-
-def _enter_one(
-    state: LaneState,
-    owed: Owed,
-    customer: int,
-    trigger: Trigger,
-    made_ms: int,
-    moment: Moment,
-    at: int,
-) -> None:
-    segment = int(state.customers.segment[customer])
-    minute = made_ms - made_ms % MINUTE_MS
-    occasions = state.occasions
-    crossing = np.array([minute + segment], np.uint64)
-    rule = np.array([text_key(trigger.id)], np.uint64)
-    key = row_keys(mix(state.customers.key[[customer]], crossing), rule)
-    rows, fresh = occasions.find_or_add(key)
-    if not fresh[0]:
+    ``customers`` are distinct. A midnight may bring a hundred thousand: they are decided at once.
+    """
+    lines, triggers = _set_off(state, customers, before)
+    if not triggers:
         return
-    identity = state.customers.id[customer].decode()
-    ttl = trigger.ttl_ms if trigger.ttl_ms is not None else 0
-    due = Due(
-        trigger=trigger,
-        occasion=f"segment:{identity}:{segment_text(segment)}@{minute_text(minute)}",
-        due_ms=minute,
-        made_ms=made_ms,
-        now_ms=int(moment.now_ms[at]),
-        position=int(moment.position[at]),
-        expires_ms=minute + ttl,
-        visit=None,
-        branch=None,
+    chosen, made = customers[lines], made_ms[lines]
+    minute = made - made % MINUTE_MS
+    segment = state.customers.segment[chosen]
+    crossing = (minute + segment).view(np.uint64)
+    rules = np.array([text_key(trigger.id) for trigger in triggers], np.uint64)
+    keys = row_keys(mix(state.customers.key[chosen], crossing), rules)
+    rows, fresh = state.occasions.find_or_add(keys)
+    new = np.flatnonzero(fresh)
+    if not len(new):
+        return
+    chosen, rows = chosen[new], rows[new]
+    dues = _dues(
+        state, chosen, [triggers[at] for at in new.tolist()], made[new], moment, lines[new]
     )
-    who = np.array([customer], np.int32)
-    (sent,) = decide(state, owed, who, state.customers.scored_day[who], [due])
-    row = int(rows[0])
-    occasions.state[row] = DECIDED if sent is None else SENT
-    occasions.command[row] = sent
-    occasions.expires_ms[row] = due.expires_ms
-    occasions.start_ms[row] = max(minute + MINUTE_MS, NONE if sent is None else due.expires_ms)
+    sent = decide(state, owed, chosen, state.customers.scored_day[chosen], dues)
+    _keep(state.occasions, rows, minute[new], dues, sent)
+
+
+def _set_off(state: LaneState, customers: Rows, before: Codes) -> tuple[Rows, list[Trigger]]:
+    """Places of the customers and, beside each, a trigger that its crossing sets off."""
+    entries = state.tenants.entries
+    tenants = state.customers.tenant[customers].tolist()
+    segments = state.customers.segment[customers].tolist()
+    lines: list[int] = []
+    triggers: list[Trigger] = []
+    for at, (tenant, left, segment) in enumerate(
+        zip(tenants, before.tolist(), segments, strict=True)
+    ):
+        for trigger in entries[tenant]:
+            entered = not trigger.segments or segment in trigger.segments
+            if entered and (not trigger.from_segments or left in trigger.from_segments):
+                lines.append(at)
+                triggers.append(trigger)
+    return np.array(lines, np.int32), triggers
+
+
+def _dues(
+    state: LaneState,
+    customers: Rows,
+    triggers: list[Trigger],
+    made_ms: I8,
+    moment: Moment,
+    lines: Rows,
+) -> list[Due]:
+    """``lines`` are the customers' places in ``moment``."""
+    dues = []
+    for trigger, customer, segment, made, now, position in zip(
+        triggers,
+        state.customers.id[customers].tolist(),
+        state.customers.segment[customers].tolist(),
+        made_ms.tolist(),
+        moment.now_ms[lines].tolist(),
+        moment.position[lines].tolist(),
+        strict=True,
+    ):
+        minute = made - made % MINUTE_MS
+        code = segment_text(segment)
+        dues.append(
+            Due(
+                trigger=trigger,
+                occasion=f"segment:{customer.decode()}:{code}@{minute_text(minute)}",
+                due_ms=minute,
+                made_ms=made,
+                now_ms=now,
+                position=position,
+                expires_ms=minute + (trigger.ttl_ms or 0),
+                visit=None,
+                branch=None,
+            )
+        )
+    return dues
+
+
+def _keep(
+    occasions: Occasions, rows: Rows, minute: I8, dues: list[Due], sent: list[bytes | None]
+) -> None:
+    expires = np.array([due.expires_ms for due in dues], np.int64)
+    carried = np.array([command is not None for command in sent], np.bool_)
+    commands = np.empty(len(sent), np.object_)
+    commands[:] = sent
+    occasions.state[rows] = np.where(carried, SENT, DECIDED)
+    occasions.command[rows] = commands
+    occasions.expires_ms[rows] = expires
+    over = minute + MINUTE_MS
+    occasions.start_ms[rows] = np.where(carried, np.maximum(over, expires), over)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -173,9 +174,9 @@ def _pass_midnights(state: LaneState, owed: Owed, now_ms: int, position: int) ->
 
 def _advance(state: LaneState, owed: Owed, until_ms: int, now_ms: int, position: int) -> None:
     """Fires what is due up to an instant, for a record whose own clock is later."""
-    clock, positions = np.array([now_ms]), np.array([position])
+    clock_ms, positions = np.array([now_ms]), np.array([position])
     while len(agenda := state.due.until(until_ms)):
-        _fire(state, owed, agenda, clock, positions)
+        _fire(state, owed, agenda, clock_ms, positions)
 
 
 def _fold_part(
@@ -184,6 +185,10 @@ def _fold_part(
     if start == end:
         return
     part = part_of(batch, start, end)
+    if not any(len(events.record) for events in _kinds(part)):
+        _advance_within(state, owed, clock[start:end], batch.positions[start:end])
+        _tell(state, owed, Tally(), batch, part, scopes, clock, start, end)
+        return
     visits = visit_columns(state, part.visits, scopes, clock, batch.imported)
     work = _Work(
         clock_ms=clock,
@@ -199,9 +204,34 @@ def _fold_part(
     _rounds(state, owed, work, start, end)
     told_again = apply_statuses(state, owed, part, scopes, clock, work.newcomers)
     work.tally.duplicates(told_again)
+    _tell(state, owed, work.tally, batch, part, scopes, clock, start, end)
+
+
+def _kinds(part: Batch) -> tuple[Any, ...]:
+    return part.visits, part.clients, part.payments, part.incoming, part.statuses
+
+
+def _advance_within(state: LaneState, owed: Owed, clock_ms: I8, positions: I8) -> None:
+    """Records that say nothing of anybody, heartbeats as a rule, let no more than time pass."""
+    while len(agenda := state.due.until(int(clock_ms[-1]))):
+        _fire(state, owed, agenda, clock_ms, positions)
+
+
+def _tell(
+    state: LaneState,
+    owed: Owed,
+    tally: Tally,
+    batch: Batch,
+    part: Batch,
+    scopes: Rows,
+    clock: I8,
+    start: int,
+    end: int,
+) -> None:
+    """Rows of the aggregates whose ten seconds are over."""
     passage = Passage(clock[start:end], batch.positions[start:end], int(clock[end - 1]))
-    tell_days(state, owed, work.tally, passage, start, batch.counts)
-    tell_minutes(state, owed, work.tally, part, scopes, passage, start)
+    tell_days(state, owed, tally, passage, start, batch.counts)
+    tell_minutes(state, owed, tally, part, scopes, passage, start)
 
 
 def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> None:
