@@ -30,8 +30,6 @@ from schemas.batch import (
     SENT,
     SERVICES_SEPARATOR,
     ClientEvents,
-    IncomingEvents,
-    StatusEvents,
     VisitEvents,
 )
 from schemas.keys import text_key, text_keys
@@ -47,6 +45,7 @@ from schemas.webhooks.findings import (
     integers,
     objects,
 )
+from schemas.webhooks.message_columns import add_incoming, add_statuses
 from schemas.webhooks.times import instants, starts, yyyymmdd
 
 Id = Annotated[Annotated[str, Meta(min_length=1)] | Whole, Meta(description="Unique in the tenant")]
@@ -357,38 +356,37 @@ def _add_statuses(provider: str, rows: list[Row], findings: Findings) -> None:
     if not rows:
         return
     record, scope, message, status, at, command, phone, channel = zip(*rows, strict=True)
-    count = len(rows)
     at_ms = instants(at)
-    statuses = StatusEvents(
-        record=indexes(record),
-        scope=indexes(scope),
-        message=text_keys(message),
-        status=flags(status),
+    add_statuses(
+        findings,
+        provider,
+        "body.at",
+        record=record,
+        scope=scope,
+        message=message,
+        status=status,
         at_ms=at_ms,
-        command=objects(command, count),
-        phone=objects(phone, count),
-        error=np.zeros(count, np.int32),
-        alias=all_the_same(None, count),
-        channel=objects(channel, count),
+        command=command,
+        phone=phone,
+        channel=channel,
     )
-    findings.add(provider, statuses, at_ms != NONE, "body.at")
 
 
 def _add_messages(provider: str, rows: list[Row], findings: Findings) -> None:
     if not rows:
         return
     record, scope, message, at, phone, channel, text = zip(*rows, strict=True)
-    count = len(rows)
     at_ms = instants(at)
-    incoming = IncomingEvents(
-        record=indexes(record),
-        scope=indexes(scope),
-        message=text_keys(message),
+    add_incoming(
+        findings,
+        provider,
+        "body.at",
+        record=record,
+        scope=scope,
+        message=message,
         at_ms=at_ms,
-        phone=objects(phone, count),
-        channel=objects(channel, count),
-        kind=all_the_same("text", count),
-        text=objects(text, count),
-        alias=all_the_same(None, count),
+        phone=phone,
+        channel=channel,
+        kind="text",
+        text=text,
     )
-    findings.add(provider, incoming, at_ms != NONE, "body.at")

@@ -11,21 +11,16 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
-from schemas.batch import DELIVERED, FAILED, NONE, READ, SENT, IncomingEvents, StatusEvents
-from schemas.keys import text_keys
+from schemas.batch import DELIVERED, FAILED, READ, SENT
 from schemas.record import UNREADABLE, TypedWebhook, Webhook, typed
 from schemas.webhooks import drift
 from schemas.webhooks.drift import Refusal, Whole
 from schemas.webhooks.findings import (
     Findings,
-    all_the_same,
-    flags,
-    indexes,
-    objects,
 )
+from schemas.webhooks.message_columns import add_incoming, add_statuses
 from schemas.webhooks.people import NOBODY, Peer, peer
 from schemas.webhooks.times import from_seconds
 
@@ -256,38 +251,38 @@ def _add_statuses(provider: str, rows: list[tuple[Any, ...]], findings: Findings
     if not rows:
         return
     record, scope, message, status, seconds, phone, alias, channel = zip(*rows, strict=True)
-    count = len(rows)
     at_ms = from_seconds(seconds)
-    statuses = StatusEvents(
-        record=indexes(record),
-        scope=indexes(scope),
-        message=text_keys(message),
-        status=flags(status),
+    add_statuses(
+        findings,
+        provider,
+        "body.timestamp",
+        record=record,
+        scope=scope,
+        message=message,
+        status=status,
         at_ms=at_ms,
-        command=all_the_same(None, count),
-        phone=objects(phone, count),
-        error=np.zeros(count, np.int32),
-        alias=objects(alias, count),
-        channel=objects(channel, count),
+        phone=phone,
+        alias=alias,
+        channel=channel,
     )
-    findings.add(provider, statuses, at_ms != NONE, "body.timestamp")
 
 
 def _add_messages(provider: str, rows: list[tuple[Any, ...]], findings: Findings) -> None:
     if not rows:
         return
     record, scope, message, seconds, phone, channel, kind, text, alias = zip(*rows, strict=True)
-    count = len(rows)
     at_ms = from_seconds(seconds)
-    incoming = IncomingEvents(
-        record=indexes(record),
-        scope=indexes(scope),
-        message=text_keys(message),
+    add_incoming(
+        findings,
+        provider,
+        "body.timestamp",
+        record=record,
+        scope=scope,
+        message=message,
         at_ms=at_ms,
-        phone=objects(phone, count),
-        channel=objects(channel, count),
-        kind=objects(kind, count),
-        text=objects(text, count),
-        alias=objects(alias, count),
+        phone=phone,
+        channel=channel,
+        kind=kind,
+        text=text,
+        alias=alias,
     )
-    findings.add(provider, incoming, at_ms != NONE, "body.timestamp")

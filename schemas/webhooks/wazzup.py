@@ -16,18 +16,14 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from schemas.batch import DELIVERED, FAILED, NONE, READ, SENT, IncomingEvents, StatusEvents
-from schemas.keys import text_keys
+from schemas.batch import DELIVERED, FAILED, READ, SENT
 from schemas.record import UNREADABLE, TypedWebhook, Webhook, typed, unreadable
 from schemas.webhooks import drift
 from schemas.webhooks.drift import Whole
 from schemas.webhooks.findings import (
     Findings,
-    all_the_same,
-    flags,
-    indexes,
-    objects,
 )
+from schemas.webhooks.message_columns import add_incoming, add_statuses
 from schemas.webhooks.people import peer
 from schemas.webhooks.times import instants
 
@@ -156,41 +152,39 @@ def _add_statuses(provider: str, rows: list[tuple[Any, ...]], findings: Findings
     if not rows:
         return
     record, scope, message, status, at, error = zip(*rows, strict=True)
-    count = len(rows)
     at_ms = instants(at)
-    statuses = StatusEvents(
-        record=indexes(record),
-        scope=indexes(scope),
-        message=text_keys(message),
-        status=flags(status),
+    add_statuses(
+        findings,
+        provider,
+        "body.statuses.timestamp",
+        record=record,
+        scope=scope,
+        message=message,
+        status=status,
         at_ms=at_ms,
-        command=all_the_same(None, count),
-        phone=all_the_same(None, count),
-        error=indexes(error),
-        alias=all_the_same(None, count),
-        channel=all_the_same(None, count),
+        error=error,
     )
-    findings.add(provider, statuses, at_ms != NONE, "body.statuses.timestamp")
 
 
 def _add_messages(provider: str, rows: list[tuple[Any, ...]], findings: Findings) -> None:
     if not rows:
         return
     record, scope, message, at, phone, channel, kind, text, alias = zip(*rows, strict=True)
-    count = len(rows)
     at_ms = instants(at)
-    incoming = IncomingEvents(
-        record=indexes(record),
-        scope=indexes(scope),
-        message=text_keys(message),
+    add_incoming(
+        findings,
+        provider,
+        "body.messages.dateTime",
+        record=record,
+        scope=scope,
+        message=message,
         at_ms=at_ms,
-        phone=objects(phone, count),
-        channel=objects(channel, count),
-        kind=objects(kind, count),
-        text=objects(text, count),
-        alias=objects(alias, count),
+        phone=phone,
+        channel=channel,
+        kind=kind,
+        text=text,
+        alias=alias,
     )
-    findings.add(provider, incoming, at_ms != NONE, "body.messages.dateTime")
 
 
 class _RawBody(Struct):

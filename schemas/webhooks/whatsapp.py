@@ -17,23 +17,16 @@ from msgspec import Raw, Struct, field
 from schemas.batch import (
     DELIVERED,
     FAILED,
-    NONE,
     READ,
     SENT,
-    IncomingEvents,
-    StatusEvents,
 )
-from schemas.keys import text_keys
 from schemas.record import UNREADABLE, TypedWebhook, Webhook, typed, unreadable
 from schemas.webhooks import drift
 from schemas.webhooks.drift import Whole
 from schemas.webhooks.findings import (
     Findings,
-    all_the_same,
-    flags,
-    indexes,
-    objects,
 )
+from schemas.webhooks.message_columns import add_incoming, add_statuses
 from schemas.webhooks.people import bsuid
 from schemas.webhooks.times import from_seconds
 
@@ -250,22 +243,23 @@ def _add_statuses(provider: str, rows: list[Any], findings: Findings) -> None:
         return
     columns = [rows[at::9] for at in range(9)]
     record, scope, message, status, seconds, command, error, told, users = columns
-    count = len(record)
     phone, alias = _peers(told, users)
     at_ms = from_seconds(seconds)
-    statuses = StatusEvents(
-        record=indexes(record),
-        scope=indexes(scope),
-        message=text_keys(message),
-        status=flags(status),
+    add_statuses(
+        findings,
+        provider,
+        "body.entry.changes.value.statuses.timestamp",
+        record=record,
+        scope=scope,
+        message=message,
+        status=status,
         at_ms=at_ms,
-        command=objects(command, count),
-        phone=objects(phone, count),
-        error=indexes(error),
-        alias=objects(alias, count),
-        channel=all_the_same(CHANNEL, count),
+        command=command,
+        phone=phone,
+        error=error,
+        alias=alias,
+        channel=CHANNEL,
     )
-    findings.add(provider, statuses, at_ms != NONE, "body.entry.changes.value.statuses.timestamp")
 
 
 def _add_messages(provider: str, rows: list[Any], findings: Findings) -> None:
@@ -273,21 +267,22 @@ def _add_messages(provider: str, rows: list[Any], findings: Findings) -> None:
         return
     columns = [rows[at::8] for at in range(8)]
     record, scope, message, seconds, kind, text, told, users = columns
-    count = len(record)
     phone, alias = _peers(told, users)
     at_ms = from_seconds(seconds)
-    incoming = IncomingEvents(
-        record=indexes(record),
-        scope=indexes(scope),
-        message=text_keys(message),
+    add_incoming(
+        findings,
+        provider,
+        "body.entry.changes.value.messages.timestamp",
+        record=record,
+        scope=scope,
+        message=message,
         at_ms=at_ms,
-        phone=objects(phone, count),
-        channel=all_the_same(CHANNEL, count),
-        kind=objects(kind, count),
-        text=objects(text, count),
-        alias=objects(alias, count),
+        phone=phone,
+        channel=CHANNEL,
+        kind=kind,
+        text=text,
+        alias=alias,
     )
-    findings.add(provider, incoming, at_ms != NONE, "body.entry.changes.value.messages.timestamp")
 
 
 class _RawEntries(Struct):
