@@ -159,16 +159,13 @@ def _link(state: LaneState, client: Rows, target: Rows, lines: Rows, touched: To
     clients, customers = state.clients, state.customers
     old = clients.customer[client]
     moved: Flags = old != target
-    for at in np.flatnonzero(moved & (old >= 0)).tolist():
-        unchain(customers.first_client, clients.next_client, int(old[at]), int(client[at]))
+    rechain(customers.first_client, clients.next_client, client, old, target)
     clients.customer[client] = target
     clients.touch(client[moved])
     linked = moved & (target >= 0)
     again = linked & clients.linked[client]
-    chosen, parent = client[linked], target[linked]
-    clients.linked[chosen] = True
-    clients.next_client[chosen] = customers.first_client[parent]
-    customers.first_client[parent] = chosen
+    parent = target[linked]
+    clients.linked[client[linked]] = True
     customers.known[parent] = True
     touched.add(parent, lines[linked], Cause.IDENTITY)
     touched.add(target[again], lines[again], Cause.MOVED)
@@ -182,6 +179,19 @@ def _shared(texts: NDArray[Any]) -> NDArray[Any]:
         return texts
     told = [text if text is None else intern(text) for text in texts.tolist()]
     return np.array([*told, None], np.object_)[:-1]
+
+
+def rechain(first: Rows, following: Rows, children: Rows, old: Rows, new: Rows) -> None:
+    """Moves children from their old parents' chains into the new ones' (-1: none).
+
+    Of one parent at most one child comes at a time.
+    """
+    moved = old != new
+    for at in np.flatnonzero(moved & (old >= 0)).tolist():
+        unchain(first, following, int(old[at]), int(children[at]))
+    placed = moved & (new >= 0)
+    following[children[placed]] = first[new[placed]]
+    first[new[placed]] = children[placed]
 
 
 def unchain(first: Rows, following: Rows, parent: int, child: int) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators.clients import TouchedRows, note_visit_phone, unchain
+from operators.clients import TouchedRows, note_visit_phone, rechain, unchain
 from operators.contributions import Tally
 from operators.crowds import inside
 from operators.identify import Named
@@ -187,14 +187,8 @@ def _begin(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
 
 def _move(state: LaneState, rows: Rows, clients: Rows, units: Rows) -> None:
     """Puts payments into the chains of these clients and units (-1: none)."""
-    payments, table = state.payments, state.clients
-    old = payments.client[rows]
-    for at in np.flatnonzero((old != clients) & (old >= 0)).tolist():
-        unchain(table.first_payment, payments.next_payment, int(old[at]), int(rows[at]))
-    placed = (old != clients) & (clients >= 0)
-    chosen, parent = rows[placed], clients[placed]
-    payments.next_payment[chosen] = table.first_payment[parent]
-    table.first_payment[parent] = chosen
+    payments, first = state.payments, state.clients.first_payment
+    rechain(first, payments.next_payment, rows, payments.client[rows], clients)
     payments.client[rows] = clients
     old = payments.unit[rows].copy()
     moves = np.flatnonzero(old != units)

@@ -11,10 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from operators.aliases import Merged, meet_writers
-from operators.clients import Cause, TouchedRows, apply_cards, note_visit_phone, unchain
+from operators.clients import Cause, TouchedRows, apply_cards, note_visit_phone, rechain
 from operators.contributions import Tally, recount_visits, visits_contribution
 from operators.crowds import admit, inside, place
 from operators.identify import CLIENT, PAYMENT, VISIT, Named
@@ -26,9 +25,7 @@ from operators.versions import kept_version, same_version, superseded
 from schemas.batch import ATTENDED, DELETED, I1, I4, I8, NONE, ClientEvents, Objects
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import NO_DAY, VACANT
-
-Mask = NDArray[np.bool_]
+from state.tables import NO_DAY, VACANT, Flags
 
 
 @dataclass(slots=True)
@@ -43,20 +40,20 @@ class VisitColumns:
     status: I1
     start_ms: I8
     local_ms: I8
-    keeps_start: Mask
+    keeps_start: Flags
     duration_s: I4
     day: I4
     today: I4
     amount: I8
-    is_major: Mask
+    is_major: Flags
     money_unit: I8
-    foreign: Mask
+    foreign: Flags
     currency: Rows
     place: Rows
     services: Rows
     staff: Rows
     name: Objects
-    imported: Mask
+    imported: Flags
 
 
 @dataclass(slots=True)
@@ -71,8 +68,8 @@ class Touched:
     customer: Rows
     line: Rows
     cause: I1
-    anew: Mask
-    moved: Mask
+    anew: Flags
+    moved: Flags
     reassigned: Rows
     reassigned_line: Rows
     merged: Merged
@@ -215,8 +212,8 @@ def _keep_first_starts(
     rows: Rows,
     events: VisitColumns,
     at: I4,
-    held: Mask,
-    refused: Mask,
+    held: Flags,
+    refused: Flags,
     clocks: I8,
     touched: TouchedRows,
     tally: Tally,
@@ -247,7 +244,7 @@ def _keep_first_starts(
 
 def _repeats(
     state: LaneState, rows: Rows, client: Rows, phone: I8, events: VisitColumns, at: I4
-) -> Mask:
+) -> Flags:
     """The same version with the same content: nothing to do, not even a touch."""
     visits = state.visits
     same = same_version(visits.version[rows], events.version[at])
@@ -257,7 +254,7 @@ def _repeats(
         content &= getattr(visits, name)[rows] == getattr(events, name)[at]
     content &= visits.client[rows] == client
     content &= visits.phone[rows] == phone
-    repeats: Mask = same & (content | (events.status[at] == DELETED))
+    repeats: Flags = same & (content | (events.status[at] == DELETED))
     return repeats
 
 
@@ -266,8 +263,8 @@ def _store(
     rows: Rows,
     events: VisitColumns,
     at: I4,
-    held: Mask,
-    deleted: Mask,
+    held: Flags,
+    deleted: Flags,
 ) -> None:
     visits = state.visits
     visits.version[rows] = kept_version(held, visits.version[rows], events.version[at])
@@ -323,11 +320,5 @@ def remember_last_day(state: LaneState, client: Rows, day: I4, start_ms: I8) -> 
 
 
 def _move_visits(state: LaneState, rows: Rows, old: Rows, new: Rows) -> None:
-    visits, clients = state.visits, state.clients
-    for at in np.flatnonzero((old != new) & (old >= 0)).tolist():
-        unchain(clients.first_visit, visits.next_visit, int(old[at]), int(rows[at]))
-    placed = (old != new) & (new >= 0)
-    chosen, parent = rows[placed], new[placed]
-    visits.next_visit[chosen] = clients.first_visit[parent]
-    clients.first_visit[parent] = chosen
-    visits.client[rows] = new
+    rechain(state.clients.first_visit, state.visits.next_visit, rows, old, new)
+    state.visits.client[rows] = new
