@@ -9,6 +9,10 @@ from __future__ import annotations
 import click
 
 from benchmarks.fold import fold
+from benchmarks.kafka import kafka
+from benchmarks.latency import latency
+from benchmarks.recovery import recovery
+from benchmarks.scale import scale
 
 
 @click.group("bench")
@@ -16,4 +20,5 @@ def command() -> None:
     """Measure on this machine; every figure comes with its seed and its spread."""
 
 
-command.add_command(fold)
+for each in (fold, kafka, latency, recovery, scale):
+    command.add_command(each)

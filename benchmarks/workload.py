@@ -57,13 +57,12 @@ VISITS_PER_RECORD = 25 / 505
 MESSAGES_PER_VISIT = 4
 CUSTOMERS_PER_TENANT = 2_000
 LARGEST_TENANT = 0.3
-"""Share of the traffic that one tenant has."""
+"""Share of the traffic that one tenant has, where nothing else is asked for."""
 BATCH_RECORDS = 16_384
 
 FIRST_MINUTE = int(datetime(2026, 6, 10, 10, 0, tzinfo=UTC).timestamp()) * SECOND
 """The minute that turns in the first run; each run has the next. It is midnight nowhere near."""
 
-_WARM_FROM = FIRST_MINUTE - 15 * MINUTE
 _OPEN_IDS = 500_000_000
 _REMINDED_IDS = 600_000_000
 _LIVE_IDS = 700_000_000
@@ -100,6 +99,15 @@ class Load:
     """From the start of one run to that of the next."""
     records_per_second: float = RECORDS_PER_SECOND
     """Of the lanes' clock, all together."""
+    largest_tenant: float = LARGEST_TENANT
+    """Share of the customers that the first tenant has; 0: as many as the others."""
+    first_minute: int = FIRST_MINUTE
+    """The instant around which the first run's records are appended."""
+
+    @property
+    def warm_from(self) -> int:
+        """When the past of all customers is told."""
+        return self.first_minute - 15 * MINUTE
 
     @property
     def tenant_count(self) -> int:
@@ -113,7 +121,7 @@ class Load:
 
     def begin(self, run: int) -> int:
         """The instant around which a run's records are appended."""
-        return FIRST_MINUTE + run * self.run_ms
+        return self.first_minute + run * self.run_ms
 
 
 class Town:
@@ -125,13 +133,14 @@ class Town:
         self.crms = [Yclients(one) for one in self.businesses]
         self.messengers = [Messengers(one) for one in self.businesses]
         self.lanes = [lane_of(one.tenant, load.lanes) for one in self.businesses]
-        self._large = int(load.customers * LARGEST_TENANT)
+        self._large = int(load.customers * load.largest_tenant)
 
     def tenant_of(self, number: int) -> int:
-        """The index of a customer's tenant; the first has 30 % of them."""
+        """The index of a customer's tenant."""
         if number < self._large:
             return 0
-        return 1 + number % (len(self.businesses) - 1)
+        first = int(self._large > 0)
+        return first + number % (len(self.businesses) - first)
 
     def phone(self, number: int) -> bytes:
         """E.164 without the plus sign."""
@@ -160,19 +169,20 @@ def warmup(town: Town) -> Iterator[Chunk]:
     The triggers come after the past, so that nobody is greeted for it.
     """
     load = town.load
+    past = load.warm_from
     lanes = _Lanes(load.lanes, 8_192)
     for business, lane in zip(town.businesses, town.lanes, strict=True):
         quiet = replace(business, settings=business.settings | {"triggers": []})
-        yield from lanes.add(lane, _WARM_FROM, settings_record(quiet, _WARM_FROM))
+        yield from lanes.add(lane, past, settings_record(quiet, past))
     for number in range(load.customers):
         days_ago = 5 + number % 190
         for i in range(load.visits_each):
             ago = days_ago + 30 * i + (number % 53 if i > 1 else 0)
-            start = FIRST_MINUTE - ago * DAY - number % 8 * HOUR
+            start = load.first_minute - ago * DAY - number % 8 * HOUR
             booking = number * load.visits_each + i + 1
             yield from lanes.add(*_past(town, number, booking, start, ATTENDED))
     for business, lane in zip(town.businesses, town.lanes, strict=True):
-        yield from lanes.add(lane, _WARM_FROM, settings_record(business, _WARM_FROM))
+        yield from lanes.add(lane, past, settings_record(business, past))
     for number in range(load.customers * load.messages_each):
         yield from lanes.add(*_sent(town, number))
     for at in range(load.runs * load.visits):
@@ -182,7 +192,7 @@ def warmup(town: Town) -> Iterator[Chunk]:
         reminded = _pick(load, _REMINDED, at)
         yield from lanes.add(*_past(town, reminded, _REMINDED_IDS + at, minute + DAY, BOOKED))
     for lane in range(load.lanes):  # what the warm-up owes is paid before the clock is started
-        after = _WARM_FROM + MINUTE
+        after = past + MINUTE
         yield from lanes.add(lane, after, heartbeat_record(after, after))
     yield from lanes.rest()
 
@@ -304,15 +314,16 @@ def _past(town: Town, number: int, booking: int, start: int, status: int) -> tup
     business = town.businesses[tenant]
     company = business.branches[0].id
     attended = status == ATTENDED
-    changed = min(start, _WARM_FROM) - HOUR
+    told = town.load.warm_from
+    changed = min(start, told) - HOUR
     line = _PAST % (
-        business.tenant.encode(), utc(_WARM_FROM), company, booking, booking, company,
+        business.tenant.encode(), utc(told), company, booking, booking, company,
         business.services[number % 3][2], town.price(number), 1_000_000 + number,
         b"\xd0\x90\xd0\xbd\xd0\xbd\xd0\xb0", town.phone(number),
         naive(start + offset_ms(business.place.zone, start // DAY)), attended,
         booking + 10**9, b"%b+0000" % utc(changed)[:19],
     )  # fmt: skip
-    return town.lanes[tenant], _WARM_FROM, line
+    return town.lanes[tenant], told, line
 
 
 def _sent(town: Town, number: int) -> tuple[int, int, bytes]:
@@ -326,8 +337,9 @@ def _sent(town: Town, number: int) -> tuple[int, int, bytes]:
         b"marketing",
     )
     write = town.messengers[tenant].statuses
-    line = write(_WARM_FROM - 3, _WARM_FROM, letter, ((b"sent", _WARM_FROM - 5_000, 0),))
-    return town.lanes[tenant], _WARM_FROM, line
+    told = town.load.warm_from
+    line = write(told - 3, told, letter, ((b"sent", told - 5_000, 0),))
+    return town.lanes[tenant], told, line
 
 
 def _crm_tenant(business: Business) -> Business:
