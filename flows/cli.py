@@ -24,6 +24,7 @@ COMMANDS = {
     "run": ("flows.run:command", "Run a flow over Kafka until it is told to stop."),
     "topics": ("flows.topics:command", "Make the topics."),
     "migrate": ("flows.migrate:command", "Create and change ClickHouse's tables."),
+    "preview": ("flows.preview:command", "What other settings would have sent, and would send."),
     "settings": ("flows.settings:command", "Check, publish and show tenants' settings."),
     "schemas": ("flows.cli:schemas", "JSON Schemas of everything that travels."),
     "bench": ("benchmarks.cli:command", "Measure on this machine."),
