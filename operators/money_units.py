@@ -14,11 +14,13 @@ import numpy as np
 
 from operators.crowds import inside
 from operators.features import walk
+from operators.money import payment_minor
 from operators.units import Graph
 from schemas.batch import ATTENDED, I4, I8, NONE, PaymentEvents
 from schemas.keys import row_keys
 from state.index import U8, Rows
 from state.lane import LaneState
+from state.money import LIVE
 from state.money import VACANT as UNTOLD
 from state.tables import NO_DAY, VACANT, Flags
 
@@ -195,3 +197,25 @@ def place_visits(
         if len(there):
             choose_holders(state, chosen[there], today[there], window[there])
             table.touch(chosen[there])
+
+
+def rederive_units(state: LaneState, units: Rows, today: I4, window: I4) -> None:
+    """Sums of distinct units, their days and holders after their tenant's settings have changed.
+
+    Whose holder had left the window by then has none: its money stays where it was counted.
+    """
+    if not len(units):
+        return
+    table, payments = state.units, state.payments
+    table.paid[units] = 0
+    line, row = payments_of(state, units)
+    np.maximum.at(table.kept_day, units[line], payments.kept_day[row])
+    paying = (payments.status[row] == LIVE) & ~payments.is_sale[row]
+    np.add.at(table.paid, units[line[paying]], payment_minor(state, row[paying]))
+    line, row = visits_of(state, units)
+    np.maximum.at(table.kept_day, units[line], state.visits.kept_day[row])
+    table.touch(units)
+    holder = table.holder[units]
+    stands = (holder >= 0) & inside(state.visits.kept_day[holder], today, window)
+    count = int(stands.sum())
+    choose_holders(state, units[stands], np.repeat(today, count), np.repeat(window, count))

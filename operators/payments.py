@@ -20,7 +20,7 @@ from operators.contributions import Tally
 from operators.crowds import inside
 from operators.identify import Named
 from operators.money import payment_minor
-from operators.money_units import begin, choose_holders, living, payments_of, visits_of
+from operators.money_units import begin, living
 from operators.reach import is_held
 from operators.versions import kept_version, same_version, superseded
 from schemas.batch import I4, I8, NONE
@@ -233,13 +233,9 @@ def _unname(state: LaneState, sales: Rows) -> None:
     payments.touch(naming)
 
 
-def rederive_payments(state: LaneState, tenant: int, today: int) -> None:
-    """Instants, days and minor units of a tenant's payments under its new settings."""
-    payments, units = state.payments, state.units
-    live = payments.live()
-    rows = live[state.scopes.tenant[payments.scope[live]] == tenant]
-    if not len(rows):
-        return
+def rederive_payments(state: LaneState, tenant: int, rows: Rows) -> None:
+    """Instants and days of a tenant's payments under its new settings."""
+    payments = state.payments
     local = rows[payments.local_ms[rows] != NONE]
     zone = state.places.zone[payments.place[local]]
     payments.start_ms[local] = state.zones.to_instant(zone, payments.local_ms[local])
@@ -248,21 +244,7 @@ def rederive_payments(state: LaneState, tenant: int, today: int) -> None:
     payments.day[timed] = state.tenant_day(owners, payments.start_ms[timed])
     payments.kept_day[timed] = np.maximum(payments.kept_day[timed], payments.day[timed])
     payments.touch(rows)
-    sales = payments.sale[rows]
-    naming = rows[sales >= 0]
-    np.maximum.at(payments.kept_day, payments.sale[naming], payments.kept_day[naming])
-    unit = units.live()
-    unit = unit[state.scopes.tenant[units.scope[unit]] == tenant]
-    window = np.full(len(unit), state.tenants.window[tenant], np.int32)
-    days = np.full(len(unit), today, np.int32)
-    alive = living(state, unit, days, window)
-    unit, window, days = unit[alive], window[alive], days[alive]
-    units.paid[unit] = 0
-    line, row = payments_of(state, unit)
-    paying = (payments.status[row] == LIVE) & ~payments.is_sale[row]
-    np.add.at(units.paid, unit[line[paying]], payment_minor(state, row[paying]))
-    np.maximum.at(units.kept_day, unit[line], payments.kept_day[row])
-    line, row = visits_of(state, unit)
-    np.maximum.at(units.kept_day, unit[line], state.visits.kept_day[row])
-    choose_holders(state, unit, days, window)
-    units.touch(unit)
+    naming = rows[payments.sale[rows] >= 0]
+    sales = payments.sale[naming]
+    np.maximum.at(payments.kept_day, sales, payments.kept_day[naming])
+    payments.touch(sales)

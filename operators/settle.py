@@ -21,6 +21,7 @@ from operators.contributions import (
 )
 from operators.crowds import inside
 from operators.days import move_calendar, tell_days
+from operators.money_units import living, rederive_units
 from operators.owed import Owed
 from operators.payments import rederive_payments
 from operators.prune import prune
@@ -28,7 +29,7 @@ from operators.reach import is_held
 from operators.reminders import Moment
 from operators.restate import Passage
 from operators.score import score
-from schemas.batch import NONE, SettingsEvent
+from schemas.batch import I4, NONE, SettingsEvent
 from state.index import Rows
 from state.lane import LaneState
 
@@ -51,15 +52,17 @@ def apply_settings(
         # What has left the old window is gone, whether or not it has been freed yet.
         prune(state, now_ms)
     today = _today(state, tenant, now_ms)
-    visits, payments = _inside(state, tenant, today)
+    day, window = np.array([today], np.int32), state.tenants.window[[tenant]]
+    visits, payments, units = _inside(state, tenant, day, window)
     visits_before = visits_contribution(state, visits)
     payments_before = payments_contribution(state, payments)
     state.tenants.adopt(tenant, event.settings)
     state.tenants.await_midnight(np.array([tenant], np.int32), now_ms)
     passage = Passage(np.array([now_ms]), np.array([position]), now_ms)
     move_calendar(state, tenant, today, _today(state, tenant, now_ms), passage)
-    _rederive_visits(state, tenant)
-    rederive_payments(state, tenant, _today(state, tenant, now_ms))
+    _rederive_visits(state, tenant, visits)
+    rederive_payments(state, tenant, payments)
+    rederive_units(state, units, day, window)
     tally = Tally()
     after = recount_visits(state, visits, visits_before, np.full(len(visits), now_ms))
     tally.change(visits_before, after, np.zeros(len(visits), np.int32))
@@ -84,26 +87,22 @@ def _visits_of(state: LaneState, tenant: int) -> Rows:
     return rows
 
 
-def _payments_of(state: LaneState, tenant: int) -> Rows:
-    live = state.payments.live()
-    rows: Rows = live[state.scopes.tenant[state.payments.scope[live]] == tenant]
-    return rows
-
-
-def _inside(state: LaneState, tenant: int, today: int) -> tuple[Rows, Rows]:
-    """Visits and payments inside the tenant's window: others might as well have been freed."""
-    visits, payments = _visits_of(state, tenant), _payments_of(state, tenant)
-    day, window = np.array([today], np.int32), state.tenants.window[[tenant]]
+def _inside(state: LaneState, tenant: int, day: I4, window: I4) -> tuple[Rows, Rows, Rows]:
+    """Visits, payments and units inside the window: others might as well have been freed."""
+    visits, payments = _visits_of(state, tenant), state.payments.live()
+    payments = payments[state.scopes.tenant[state.payments.scope[payments]] == tenant]
+    units = state.units.live()
+    units = units[state.scopes.tenant[state.units.scope[units]] == tenant]
     kept = inside(state.visits.kept_day[visits], day, window)
-    return visits[kept], payments[is_held(state, payments, day, window)]
+    held = is_held(state, payments, day, window)
+    return visits[kept], payments[held], units[living(state, units, day, window)]
 
 
-def _rederive_visits(state: LaneState, tenant: int) -> None:
+def _rederive_visits(state: LaneState, tenant: int, rows: Rows) -> None:
     places, visits = state.places, state.visits
     for place in places.live().tolist():
         if places.tenant[place] == tenant:
             places.zone[place] = state.zone_of_place(place)
-    rows = _visits_of(state, tenant)
     if not len(rows):
         return
     local = rows[visits.local_ms[rows] != NONE]

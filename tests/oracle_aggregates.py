@@ -65,10 +65,14 @@ class Segments:
 
 @dataclass
 class Books:
-    """One tenant's days that are over: where everybody ended them, what counts under whom."""
+    """One tenant's days that are over: where everybody ended them, what counts under whom.
+
+    ``past`` runs beside the ledger's: the segments of what has left the window.
+    """
 
     ends: dict[int, dict[str, str]] = field(default_factory=dict)
     counted: dict[Key, tuple[int, str]] = field(default_factory=dict)  # day and segment
+    past: list[str] = field(default_factory=list)
 
     def count(self, ledger: Ledger, today: int) -> None:
         """Visits and payments of days before ``today`` get the segment that has their money."""
@@ -80,15 +84,22 @@ class Books:
         for key, day, who, _ in ledger.money.alone():
             if day < today:
                 standing[key] = day, who
-        gone = {each.key for each in ledger.past}
+        # One that is told again after it has left is another one, under the same key.
+        for each in ledger.past[len(self.past) :]:
+            self.past.append(self.counted.pop(each.key, (each.day, NOBODY))[1])
         self.counted = {
             key: told
             for key, told in self.counted.items()
-            if key in gone or (key in standing and standing[key][0] == told[0])
+            if key in standing and standing[key][0] == told[0]
         }
         for key, (day, who) in standing.items():
             segment = NOBODY if who is None else self.ends.get(day, {}).get(who, "000")
             self.counted.setdefault(key, (day, segment))
+
+    def segment(self, key: list[str]) -> str | None:
+        """Under which a visit or payment that stands is counted, ``None`` if under none."""
+        told = self.counted.get((key[0], key[1]))
+        return None if told is None else told[1]
 
 
 def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
@@ -130,13 +141,14 @@ def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
         if told.tenant is not None:
             ledger = ledgers[told.tenant]
             if told.settings is not None:
-                segments.pass_until(told.position, 0)
+                segments.pass_until(told.position, told.clock)
                 move_calendar(ledger, running.get(told.tenant, ledger.today))
             running[told.tenant] = ledger.today
             books[told.tenant].count(ledger, ledger.today)
     segments.pass_until(len(lines), 0)
     for ledger in ledgers.values():
         ledger.clock = clock
+        ledger.expire()
         end(ledger, ledger.today)  # as if the day ended where the log does
         _count_days(found, ledger, books[ledger.tenant])
     return found
@@ -190,19 +202,17 @@ def _count_days(found: Tables, ledger: Ledger, books: Books) -> None:
 
 def _money_of_days(ledger: Ledger, books: Books) -> pl.DataFrame:
     """Attended visits and payments without one, that stand or that have left the window."""
-    ledger.expire()
     visits = ledger.visits_frame().filter(pl.col("status") == "attended")
     rows = [
-        (tuple(key), day, 1, int(walk_in), money)
+        (day, 1, int(walk_in), money, books.segment(key))
         for key, day, walk_in, money in visits.select("key", "day", "walk_in", "money").iter_rows()
     ]
     payments = ledger.payments_frame().select("key", "day", "money")
-    rows += [(tuple(key), day, 0, 0, money) for key, day, money in payments.iter_rows()]
+    rows += [(day, 0, 0, money, books.segment(key)) for key, day, money in payments.iter_rows()]
     rows += [
-        (each.key, each.day, int(each.is_visit), int(each.walk_in), each.money)
-        for each in ledger.past
+        (each.day, int(each.is_visit), int(each.walk_in), each.money, segment)
+        for each, segment in zip(ledger.past, books.past, strict=True)
     ]
-    named = [(*row[1:], books.counted.get(row[0], (0, None))[1]) for row in rows]
     columns = ("day", "visits", "walk_ins", "money")
     schema = dict.fromkeys(columns, pl.Int64) | {"segment": pl.String}
-    return pl.DataFrame(named, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -19,7 +19,7 @@ from tests.oracle_crowds import Crowds
 from tests.oracle_messages import Messages
 from tests.oracle_money import Money
 from tests.oracle_people import People, stand_in
-from tests.oracle_times import day_of, naive_instant
+from tests.oracle_times import called_from, day_of, naive_instant
 
 Schema = dict[str, Any]
 
@@ -93,6 +93,8 @@ class Ledger:
     def take(self, fact: Fact) -> bool:
         """One fact more; tells whether it repeats what is known."""
         self.expire()
+        if fact.phone is not None:
+            fact = replace(fact, phone=called_from(self.rules.country, fact.phone))
         if isinstance(fact, VisitFact):
             return self._take_visit(fact)
         if isinstance(fact, PaymentFact):
@@ -109,8 +111,7 @@ class Ledger:
         self.rules = rules
         for visit in self.visits.values():
             visit.kept_day = max(visit.kept_day, self.day(visit.fact) or visit.kept_day)
-        for payment in self.money.payments.values():
-            payment.kept_day = max(payment.kept_day, self.day(payment.fact) or payment.kept_day)
+        self.money.rederive()
 
     def forget(self, named: str) -> None:
         """The customer's visits are nobody's from now on, and its cards say nothing.

@@ -77,8 +77,8 @@ class Money:
             self.ledger.people.name(payer, fact.phone, self.ledger.clock)
 
     def _begin(self, name: Key, first: Payment) -> Unit:
-        standing = [visit for visit in self.ledger.visits.values() if visit.fact.unit == name]
-        unit = self.units[name] = Unit(max([v.kept_day for v in standing], default=first.kept_day))
+        days = [visit.kept_day for visit in self._visits_of(name)]
+        unit = self.units[name] = Unit(max(days, default=first.kept_day))
         self._choose(name)
         return unit
 
@@ -92,9 +92,25 @@ class Money:
             if each is not None and each in self.units:
                 self._choose(each)
 
+    def rederive(self) -> None:
+        """New settings may move days, and with the order of starts the one who has the money."""
+        for payment in self.payments.values():
+            payment.kept_day = max(
+                payment.kept_day, self.ledger.day(payment.fact) or payment.kept_day
+            )
+        for name, unit in self.units.items():
+            own = [each for each in self.payments.values() if each.fact.unit == name]
+            days = [each.kept_day for each in own]
+            days += [each.kept_day for each in self._visits_of(name)]
+            unit.kept_day = max([unit.kept_day, *days])
+            if unit.holder in self.ledger.visits:
+                self._choose(name)
+
+    def _visits_of(self, name: Key) -> list[Visit]:
+        return [visit for visit in self.ledger.visits.values() if visit.fact.unit == name]
+
     def _choose(self, name: Key) -> None:
-        own = [visit for visit in self.ledger.visits.values() if visit.fact.unit == name]
-        found = [visit for visit in own if visit.is_attended]
+        found = [visit for visit in self._visits_of(name) if visit.is_attended]
         # Of equal starts any would do: nobody's money depends on it in these logs.
         found.sort(key=lambda visit: self.ledger.start(visit.fact) or 0)
         self.units[name].holder = found[0].fact.key if found else None

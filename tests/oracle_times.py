@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = date(1970, 1, 1)
+_SUBSCRIBERS = 10**10
 
 
 def instant(text: str) -> int:
@@ -48,11 +49,16 @@ def day_text(day: int) -> str:
 
 
 def phone_number(text: str | int | None) -> int | None:
-    """E.164 without the plus, of the writings that these tests use."""
+    """E.164 without the plus, of the writings that these tests use; a home ``8 …`` stays so."""
     written = str(text or "")
     if not written or any(letter.isalpha() for letter in written):
         return None
     digits = "".join(letter for letter in written if letter.isdigit())
-    if not written.startswith("+") and len(digits) == 11 and digits[0] == "8":
-        digits = "7" + digits[1:]
     return int(digits) if 11 <= len(digits) <= 15 else None
+
+
+def called_from(country: str | None, phone: int) -> int | None:
+    """A leading 8 is +7 in Russia and Kazakhstan; where the country is not known it is nobody's."""
+    if phone // _SUBSCRIBERS != 8:
+        return phone
+    return phone - _SUBSCRIBERS if country in {"RU", "KZ"} else None
