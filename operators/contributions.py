@@ -2,7 +2,7 @@
 
 In:    rows of visits (or payments) before and after something has happened to them
 Out:   ``Tally``: differences by day and by day and segment, with the records that made them
-State: the visits' ``counted``: the segment under which a day that is over has them
+State: ``counted`` of visits and payments: the segment under which a day that is over has them
 
 The rounds find the differences out of the clock's order, so nothing is told from here; ``days``
 puts them in order when the part is over. Within a part no tenant's day begins.
@@ -22,7 +22,8 @@ from schemas.keys import row_keys
 from state.days import DAYS_KEPT
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import UNATTRIBUTED, UNCOUNTED, Flags
+from state.money import Payments
+from state.tables import UNATTRIBUTED, UNCOUNTED, Flags, Visits
 
 Codes = NDArray[np.int16]
 
@@ -83,78 +84,52 @@ class Tally:
             self.repeats.append(record)
 
 
-def visits_contribution(state: LaneState, rows: Rows, held: Flags | None = None) -> Contribution:
-    """What these visits add now; rows that are not ``held`` are as good as freed: nothing."""
-    visits = state.visits
-    attended = visits.status[rows] == ATTENDED
-    if held is not None:
-        attended &= held
-    money = np.zeros(len(rows), np.int64)
-    chosen = np.flatnonzero(attended)
-    money[chosen] = visit_money(state, rows[chosen])
-    return Contribution(
-        tenant=state.scopes.tenant[visits.scope[rows]],
-        day=visits.day[rows],
-        counts=attended,
-        visits=attended.astype(np.int64),
-        walk_ins=(attended & (visits.client[rows] < 0)).astype(np.int64),
-        money=money,
-        segment=np.where(attended, visits.counted[rows], UNCOUNTED).astype(np.int16),
-    )
-
-
-def payments_contribution(state: LaneState, rows: Rows, held: Flags | None = None) -> Contribution:
-    """What these payments and sales add by themselves now; nothing where they are not ``held``."""
-    payments = state.payments
-    alone = counts_alone(state, rows)
-    if held is not None:
-        alone &= held
-    return Contribution(
-        tenant=state.scopes.tenant[payments.scope[rows]],
-        day=payments.day[rows],
-        counts=alone,
-        visits=np.zeros(len(rows), np.int64),
-        walk_ins=np.zeros(len(rows), np.int64),
-        money=np.where(alone, payment_money(state, rows), 0),
-        segment=np.where(alone, payments.counted[rows], UNCOUNTED).astype(np.int16),
-    )
-
-
-def recount_visits(
-    state: LaneState,
-    rows: Rows,
-    before: Contribution,
-    clock_ms: I8,
-    held: Flags | None = None,
+def contribution(
+    state: LaneState, table: Visits | Payments, rows: Rows, held: Flags | None = None
 ) -> Contribution:
-    """The same visits after what has happened to them, counted anew where their day is over.
+    """What these visits add now, or these payments and sales by themselves.
 
-    ``clock_ms`` is the clock of each row's record. A visit stays under the segment that has it.
+    Rows that are not ``held`` are as good as freed: nothing.
     """
-    visits = state.visits
-    after = visits_contribution(state, rows, held)
-    _recount(state, before, after, visits.client[rows], clock_ms)
-    if (visits.counted[rows] != after.segment).any():
-        visits.counted[rows] = after.segment
-        visits.touch(rows)
-    return after
+    is_visits = isinstance(table, Visits)
+    counts = table.status[rows] == ATTENDED if is_visits else counts_alone(state, rows)
+    if held is not None:
+        counts &= held
+    money = np.zeros(len(rows), np.int64)
+    chosen = np.flatnonzero(counts)
+    money[chosen] = (visit_money if is_visits else payment_money)(state, rows[chosen])
+    came = counts & is_visits
+    return Contribution(
+        tenant=state.scopes.tenant[table.scope[rows]],
+        day=table.day[rows],
+        counts=counts,
+        visits=came.astype(np.int64),
+        walk_ins=(came & (table.client[rows] < 0)).astype(np.int64),
+        money=money,
+        segment=np.where(counts, table.counted[rows], UNCOUNTED).astype(np.int16),
+    )
 
 
-def recount_payments(
+def recount(
     state: LaneState,
+    tally: Tally,
+    table: Visits | Payments,
     rows: Rows,
     before: Contribution,
-    clock_ms: I8,
+    record: I4,
+    clocks: I8,
     held: Flags | None = None,
-) -> Contribution:
-    """The same for payments and sales."""
-    payments = state.payments
-    after = payments_contribution(state, rows, held)
-    _recount(state, before, after, payments.client[rows], clock_ms)
-    if (payments.counted[rows] != after.segment).any():
-        payments.counted[rows] = after.segment
-        payments.touch(rows)
-    return after
+) -> None:
+    """Notes what has become of these rows, counted anew where their day is over.
+
+    ``record`` is each row's, ``clocks`` are per record. A row stays under the segment that has it.
+    """
+    after = contribution(state, table, rows, held)
+    _recount(state, before, after, table.client[rows], clocks[record])
+    if (table.counted[rows] != after.segment).any():
+        table.counted[rows] = after.segment
+        table.touch(rows)
+    tally.change(before, after, record)
 
 
 def _recount(

@@ -16,7 +16,7 @@ from collections import Counter
 import numpy as np
 
 from operators.aliases import heirs, stands
-from operators.contributions import Tally, recount_visits, visits_contribution
+from operators.contributions import Tally, contribution, recount
 from operators.crowds import inside
 from operators.days import tell_days
 from operators.decide import withdraw
@@ -125,14 +125,14 @@ def _forget_visits(
     today = state.tenant_day(tenant, np.array([now_ms]))
     # What has left the window might as well have been freed.
     told = rows[inside(visits.kept_day[rows], today, state.tenants.window[tenant])]
-    before = visits_contribution(state, told)
+    before = contribution(state, visits, told)
     visits.client[rows] = visits.next_visit[rows] = -1
     visits.held_ms[rows] = NONE
     clients.first_visit[_clients(state, customer)] = -1
     tally = Tally()
-    after = recount_visits(state, told, before, np.full(len(told), now_ms))
-    tally.change(before, after, np.zeros(len(told), np.int32))
-    passage = Passage(np.array([now_ms]), np.array([position]), now_ms)
+    clocks = np.array([now_ms])
+    recount(state, tally, visits, told, before, np.zeros(len(told), np.int32), clocks)
+    passage = Passage(clocks, np.array([position]), now_ms)
     tell_days(state, owed, tally, passage, 0, counts)
     named = rows
     phone = state.customers.phone[customer]

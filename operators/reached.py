@@ -9,14 +9,7 @@ What has left the window adds nothing: it might as well have been freed.
 
 from __future__ import annotations
 
-from operators.contributions import (
-    Contribution,
-    Tally,
-    payments_contribution,
-    recount_payments,
-    recount_visits,
-    visits_contribution,
-)
+from operators.contributions import Contribution, Tally, contribution, recount
 from operators.crowds import inside
 from operators.identify import Named
 from operators.reach import Reach, is_held
@@ -28,8 +21,8 @@ from state.tables import Flags
 def reached_contributions(state: LaneState, reached: Reach) -> tuple[Contribution, Contribution]:
     """What the reached visits and payments add now."""
     return (
-        visits_contribution(state, reached.visit, _visits_held(state, reached)),
-        payments_contribution(state, reached.payment, _payments_held(state, reached)),
+        contribution(state, state.visits, reached.visit, _visits_held(state, reached)),
+        contribution(state, state.payments, reached.payment, _payments_held(state, reached)),
     )
 
 
@@ -43,15 +36,11 @@ def note_reached(
 ) -> None:
     """What they add after the events; ``clocks`` are per record."""
     if len(reached.visit):
-        record = named.record[reached.visit_line]
-        held = _visits_held(state, reached)
-        after = recount_visits(state, reached.visit, before[0], clocks[record], held)
-        tally.change(before[0], after, record)
+        record, held = named.record[reached.visit_line], _visits_held(state, reached)
+        recount(state, tally, state.visits, reached.visit, before[0], record, clocks, held)
     if len(reached.payment):
-        record = named.record[reached.payment_line]
-        held = _payments_held(state, reached)
-        after = recount_payments(state, reached.payment, before[1], clocks[record], held)
-        tally.change(before[1], after, record)
+        record, held = named.record[reached.payment_line], _payments_held(state, reached)
+        recount(state, tally, state.payments, reached.payment, before[1], record, clocks, held)
 
 
 def _visits_held(state: LaneState, reached: Reach) -> Flags:

@@ -12,13 +12,7 @@ from collections import Counter
 import numpy as np
 
 from operators.columns import foreign_currencies
-from operators.contributions import (
-    Tally,
-    payments_contribution,
-    recount_payments,
-    recount_visits,
-    visits_contribution,
-)
+from operators.contributions import Tally, contribution, recount
 from operators.crowds import inside
 from operators.days import move_calendar, tell_days
 from operators.money_units import living, rederive_units
@@ -54,20 +48,21 @@ def apply_settings(
     today = _today(state, tenant, now_ms)
     day, window = np.array([today], np.int32), state.tenants.window[[tenant]]
     visits, payments, units = _inside(state, tenant, day, window)
-    visits_before = visits_contribution(state, visits)
-    payments_before = payments_contribution(state, payments)
+    visits_before = contribution(state, state.visits, visits)
+    payments_before = contribution(state, state.payments, payments)
     state.tenants.adopt(tenant, event.settings)
     state.tenants.await_midnight(np.array([tenant], np.int32), now_ms)
-    passage = Passage(np.array([now_ms]), np.array([position]), now_ms)
+    clocks = np.array([now_ms])
+    passage = Passage(clocks, np.array([position]), now_ms)
     move_calendar(state, tenant, today, _today(state, tenant, now_ms), passage)
     _rederive_visits(state, tenant, visits)
     rederive_payments(state, tenant, payments)
     rederive_units(state, units, day, window)
     tally = Tally()
-    after = recount_visits(state, visits, visits_before, np.full(len(visits), now_ms))
-    tally.change(visits_before, after, np.zeros(len(visits), np.int32))
-    after = recount_payments(state, payments, payments_before, np.full(len(payments), now_ms))
-    tally.change(payments_before, after, np.zeros(len(payments), np.int32))
+    first = np.zeros_like(visits)  # of the passage's records, for there is but one
+    recount(state, tally, state.visits, visits, visits_before, first, clocks)
+    first = np.zeros_like(payments)
+    recount(state, tally, state.payments, payments, payments_before, first, clocks)
     tell_days(state, owed, tally, passage, 0, counts)
     table = state.customers
     rows = np.flatnonzero(table.known[: table.rows] & (table.tenant[: table.rows] == tenant))

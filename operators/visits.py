@@ -14,7 +14,7 @@ import numpy as np
 
 from operators.aliases import Merged, meet_writers
 from operators.clients import Cause, TouchedRows, apply_cards, note_visit_phone, rechain
-from operators.contributions import Tally, recount_visits, visits_contribution
+from operators.contributions import Tally, contribution, recount
 from operators.crowds import admit, inside, place
 from operators.identify import CLIENT, PAYMENT, VISIT, Named
 from operators.money_units import place_visits
@@ -182,7 +182,7 @@ def _apply_visits(
     # Whose row had expired is not touched: the row might as well have been freed.
     old_owner = np.where(held & (old_client >= 0), clients.customer[old_client], -1)
     old_day = np.where(held, visits.day[rows], NO_DAY).astype(np.int32)
-    before = visits_contribution(state, rows, held)
+    before = contribution(state, visits, rows, held)
     _store(state, rows, events, at, held, deleted)
     visits.phone[rows] = named.phone[lines]
     stays = deleted & held & (admitted < 0)
@@ -191,8 +191,7 @@ def _apply_visits(
     money = np.where(deleted & held, visits.unit[rows], named.money[lines]).astype(np.int32)
     place_visits(state, rows, money, held, events.today[at], window[applied])
     linked = note_visit_phone(state, named, lines, client, events.name[at], touched)
-    record = named.record[lines]
-    tally.change(before, recount_visits(state, rows, before, clocks[record]), record)
+    recount(state, tally, visits, rows, before, named.record[lines], clocks)
     owner = np.where(client >= 0, clients.customer[client], -1)
     place(state, owner, old_owner, old_day, days, events.today[at], within)
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
@@ -231,11 +230,10 @@ def _keep_first_starts(
     for name in _START:
         getattr(events, name)[at[later]] = getattr(visits, name)[rows[later]]
     found = keeps & refused & (~known | (visits.start_ms[rows] > events.start_ms[at]))
-    before = visits_contribution(state, rows[found])
+    before = contribution(state, visits, rows[found])
     for name in _START:
         getattr(visits, name)[rows[found]] = getattr(events, name)[at[found]]
-    record = named.record[lines[found]]
-    tally.change(before, recount_visits(state, rows[found], before, clocks[record]), record)
+    recount(state, tally, visits, rows[found], before, named.record[lines[found]], clocks)
     visits.touch(rows[found])
     counted = found & (visits.status[rows] == ATTENDED) & (visits.client[rows] >= 0)
     owner = state.clients.customer[visits.client[rows[counted]]]
