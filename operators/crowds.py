@@ -46,17 +46,19 @@ def admit(
     if not len(state.crowds):
         return client
     owner = _owner_to_be(state, named, lines, client)
-    crowded = within & (days != NO_DAY) & (owner >= 0)
-    crowded &= state.customers.placed[owner] >= CROWD
-    if not crowded.any():
-        return client
     rows = named.visit[lines]
-    crowded &= ~(held & (_owners(state, rows) == owner) & (state.visits.day[rows] == days))
-    at = np.flatnonzero(crowded)
-    full = at[_placed(state, owner[at], days[at]) >= CROWD]
-    client = client.copy()
-    client[full] = -1
-    return client
+    stays = held & (owners(state, rows) == owner) & (state.visits.day[rows] == days)
+    full = is_full(state, owner, days, within & ~stays)
+    return np.where(full, -1, client).astype(np.int32)
+
+
+def is_full(state: LaneState, owner: Rows, days: I4, comes: Flags) -> Flags:
+    """Where a visit that ``comes`` to its owner (-1: nobody) on this day finds the day full."""
+    full: Flags = comes & (days != NO_DAY) & (owner >= 0)
+    full &= state.customers.placed[owner] >= CROWD
+    at = np.flatnonzero(full)
+    full[at] = _placed(state, owner[at], days[at]) >= CROWD
+    return full
 
 
 def place(
@@ -179,7 +181,8 @@ def _owner_to_be(state: LaneState, named: Named, lines: Rows, client: Rows) -> R
     return np.where(tells, named.customer[lines], owner).astype(np.int32)
 
 
-def _owners(state: LaneState, visits: Rows) -> Rows:
+def owners(state: LaneState, visits: Rows) -> Rows:
+    """Whose visits these are, -1 for nobody's."""
     client = state.visits.client[visits]
     return np.where(client >= 0, state.clients.customer[client], -1).astype(np.int32)
 

@@ -15,7 +15,7 @@ import numpy as np
 from operators.aliases import Merged, meet_writers
 from operators.clients import Cause, TouchedRows, apply_cards, note_visit_phone, rechain
 from operators.contributions import Tally, contribution, recount
-from operators.crowds import admit, inside, place
+from operators.crowds import admit, inside, is_full, owners, place
 from operators.identify import CLIENT, PAYMENT, VISIT, Named
 from operators.money_units import place_visits
 from operators.payments import PaymentColumns, apply_payments
@@ -157,7 +157,7 @@ def _apply_visits(
         visits.status[rows] == DELETED,
         events.status[at] == DELETED,
     )
-    _keep_first_starts(state, named, lines, rows, events, at, held, refused, clocks, touched, tally)
+    _keep_first_starts(state, named, lines, events, held, refused, clocks, touched, tally)
     # A deletion leaves what it deletes on its day.
     days = np.where(held & (events.status[at] == DELETED), visits.day[rows], events.day[at])
     within = inside(days, events.today[at], window)
@@ -208,9 +208,7 @@ def _keep_first_starts(
     state: LaneState,
     named: Named,
     lines: Rows,
-    rows: Rows,
     events: VisitColumns,
-    at: I4,
     held: Flags,
     refused: Flags,
     clocks: I8,
@@ -222,6 +220,7 @@ def _keep_first_starts(
     So it is the same in whatever order the versions come.
     """
     visits = state.visits
+    at, rows = named.source[lines], named.visit[lines]
     keeps = held & events.keeps_start[at] & (events.start_ms[at] != NONE)
     if not keeps.any():
         return
@@ -230,14 +229,35 @@ def _keep_first_starts(
     for name in _START:
         getattr(events, name)[at[later]] = getattr(visits, name)[rows[later]]
     found = keeps & refused & (~known | (visits.start_ms[rows] > events.start_ms[at]))
-    before = contribution(state, visits, rows[found])
+    if found.any():
+        _begin_earlier(state, named, lines[found], rows[found], events, clocks, touched, tally)
+
+
+def _begin_earlier(
+    state: LaneState,
+    named: Named,
+    lines: Rows,
+    rows: Rows,
+    events: VisitColumns,
+    clocks: I8,
+    touched: TouchedRows,
+    tally: Tally,
+) -> None:
+    """Moves visits to the starts that older versions tell; nothing else of those counts."""
+    visits, at = state.visits, named.source[lines]
+    before = contribution(state, visits, rows)
+    day, client, owner = visits.day[rows], visits.client[rows], owners(state, rows)
     for name in _START:
-        getattr(visits, name)[rows[found]] = getattr(events, name)[at[found]]
-    recount(state, tally, visits, rows[found], before, named.record[lines[found]], clocks)
-    visits.touch(rows[found])
-    counted = found & (visits.status[rows] == ATTENDED) & (visits.client[rows] >= 0)
-    owner = state.clients.customer[visits.client[rows[counted]]]
-    touched.add(owner, lines[counted], Cause.CORRECTION)
+        getattr(visits, name)[rows] = getattr(events, name)[at]
+    days, today = visits.day[rows], events.today[at]
+    within = inside(days, today, state.tenants.window[named.tenant[lines]])
+    full = is_full(state, owner, days, within & (days != day))
+    _move_visits(state, rows, client, np.where(full, -1, client).astype(np.int32))
+    recount(state, tally, visits, rows, before, named.record[lines], clocks)
+    place(state, np.where(full, -1, owner), owner, day, days, today, within)
+    visits.touch(rows)
+    counted = (visits.status[rows] == ATTENDED) & (client >= 0)
+    touched.add(owner[counted], lines[counted], Cause.CORRECTION)
 
 
 def _repeats(

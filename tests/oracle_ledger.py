@@ -223,8 +223,19 @@ class Ledger:
         if first is not None and first < fact.start:
             return replace(fact, start=first)
         if _is_older(fact, stored):
-            stored.fact = replace(stored.fact, start=fact.start)
+            self._begin_earlier(stored, fact.start)
         return fact
+
+    def _begin_earlier(self, stored: Visit, start: int) -> None:
+        before, who = self.day(stored.fact), self.owner(stored.client)
+        stored.fact = replace(stored.fact, start=start)
+        day = self.day(stored.fact)
+        if who is None or day is None or day == before or not self.is_inside(day):
+            return
+        if self.crowds.is_full(who, day):
+            stored.client = None
+        else:
+            self.crowds.place(who, day, lambda: self._days_of(who))
 
     def _remember_only(self, fact: VisitFact, client: Key | None, day: int | None) -> None:
         """An attended visit older than the window was the last one once."""

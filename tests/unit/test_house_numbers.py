@@ -12,7 +12,7 @@ from operators import fold
 from operators.decode import decode
 from schemas.keys import customer_id
 from state.lane import LaneState
-from tests.engine import ID_KEY, Streams, chunk_of, pieces, run
+from tests.engine import ID_KEY, Streams, chunk_of, comparable, pieces, run
 from tests.logs import (
     DAY,
     HOUR,
@@ -22,6 +22,7 @@ from tests.logs import (
     heartbeat,
     lines_of,
     local,
+    order,
     settings,
     visit,
 )
@@ -103,6 +104,26 @@ def test_a_visit_that_moves_to_a_full_day_is_a_walk_in_from_then_on() -> None:
 def test_a_walk_in_that_moves_to_another_day_is_the_phones() -> None:
     moved = came(35, later=90, version=2, starts_at=NOON - DAY)
     assert money(after(*crowd(40), moved)) == 31_000
+
+
+def dinner(told: int, closed: int, id: str = "late") -> Record:
+    """An order of 1,000 minor units at the house number, closed then."""
+    return order(TENANT, NOON + 2 * HOUR + told * SECOND, id, closed=closed, sum=10, phone=HOUSE)
+
+
+def test_an_order_whose_first_closing_is_told_late_takes_its_room_on_the_earlier_day() -> None:
+    late = [dinner(0, NOON + DAY), dinner(1, NOON)]
+    assert money(after(*crowd(29), *late)) == 30_000
+    assert money(after(*crowd(29), *late, dinner(2, NOON, "next"))) == 30_000
+    assert money(after(*crowd(29), late[0], dinner(2, NOON, "next"))) == 31_000
+
+
+def test_an_order_whose_first_closing_was_on_a_full_day_is_a_walk_in() -> None:
+    late = [dinner(0, NOON + DAY), dinner(1, NOON)]
+    assert money(after(*crowd(30), late[0])) == 31_000
+    assert money(after(*crowd(30), *late)) == 30_000
+    lines = lines_of([RULES, *crowd(30), *late, heartbeat(NOON + 2 * DAY)])
+    assert comparable(run(lines, cuts=range(len(lines)))) == comparable(run(lines))
 
 
 def test_visits_of_a_card_with_the_phone_count_as_well() -> None:
