@@ -32,10 +32,17 @@ from state.zones import DAY_MS
 
 @dataclass(slots=True)
 class Merged:
-    """Customers that are no more, and the lines of ``Named`` that told who they are."""
+    """Customers that are no more, and the lines of ``Named`` that told who they are.
+
+    ``turned`` are aliases that point to somebody else now, ``left`` whom each pointed to before
+    (-1: nobody), ``turned_line`` the lines that told it.
+    """
 
     customer: Rows
     line: Rows
+    turned: Rows
+    left: Rows
+    turned_line: Rows
 
 
 @dataclass(slots=True)
@@ -71,7 +78,7 @@ def meet_writers(
     _make_known(state, customer.astype(np.int32), writers, touched)
     named_alias = lines[((kind == INCOMING) | (kind == STATUS)) & (named.alias[lines] >= 0)]
     if not len(named_alias) and not touched.met:
-        return Merged(lines[:0], lines[:0])
+        return Merged(*[lines[:0]] * 5)
     pointed = named.customer[named_alias]
     pointed = np.where(pointed >= 0, pointed, _strangers(state, named, named_alias))
     clock = clocks[named.record[named_alias]]
@@ -112,6 +119,7 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
     aliases, customers = state.aliases, state.customers
     merged: list[tuple[int, int]] = []
     changed: list[tuple[int, int]] = []
+    turned: list[tuple[int, int, int]] = []
     for each in told:
         for alias, target, line, at_ms in zip(
             each.alias.tolist(),
@@ -131,6 +139,7 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
             aliases.customer[alias] = target
             aliases.told_ms[alias] = at_ms
             aliases.changed[alias] = True
+            turned.append((alias, old, line))
             customers.known[target] = True
             changed.append((target, line))
             if phoneless:
@@ -141,7 +150,8 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
     rows = np.array(changed, np.int32).reshape(-1, 2)
     touched.add(rows[:, 0], rows[:, 1], Cause.IDENTITY)
     gone = np.array(merged, np.int32).reshape(-1, 2)
-    return Merged(gone[:, 0], gone[:, 1])
+    moves = np.array(turned, np.int32).reshape(-1, 3)
+    return Merged(gone[:, 0], gone[:, 1], moves[:, 0], moves[:, 1], moves[:, 2])
 
 
 def _merge(state: LaneState, old: int, heir: int) -> None:

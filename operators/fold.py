@@ -24,7 +24,7 @@ from operators.days import owe_standing_days, tell_days
 from operators.features import compute_features, history_of
 from operators.forget import forget
 from operators.identify import Named, identify, scope_rows
-from operators.messages import Newcomers, apply_statuses, keep_commands
+from operators.messages import Learnt, apply_statuses, keep_commands
 from operators.midnight import begin_days
 from operators.minutes import owe_standing_minutes, tell_minutes
 from operators.owed import DIGEST_MASK, Owed, digest_of
@@ -61,7 +61,7 @@ class _Work:
     counts: Counter[tuple[str, ...]]
     tally: Tally
     imported: I1
-    newcomers: Newcomers = field(default_factory=list)
+    learnt: Learnt = field(default_factory=Learnt)
 
 
 def fold(state: LaneState, batch: Batch) -> Outputs:
@@ -202,7 +202,7 @@ def _fold_part(
         imported=batch.imported,
     )
     _rounds(state, owed, work, start, end)
-    told_again = apply_statuses(state, owed, part, scopes, clock, work.newcomers)
+    told_again = apply_statuses(state, owed, part, scopes, clock, work.learnt)
     work.tally.duplicates(told_again)
     _tell(state, owed, work.tally, batch, part, scopes, clock, start, end)
 
@@ -275,7 +275,11 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
         reminders.hand_back(state, owed, touched.reassigned, back)
         moment = _moment(work, touched.line)
         new = table.scored_day[touched.customer] == NO_DAY
-        work.newcomers.append((touched.customer[new], named.record[touched.line[new]]))
+        work.learnt.customers.append((touched.customer[new], named.record[touched.line[new]]))
+        merged = touched.merged
+        if len(merged.turned):
+            told = named.record[merged.turned_line]
+            work.learnt.aliases.append((merged.turned, merged.left, told))
         causes = _CAUSES[touched.cause]
         causes[work.imported[named.record[touched.line]] != 0] = "history"
         score(
@@ -288,7 +292,7 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
             touched.anew,
             touched.moved,
         )
-        bury(state, owed, touched.merged.customer, _moment(work, touched.merged.line))
+        bury(state, owed, merged.customer, _moment(work, merged.line))
         due = touched.customer[table.due[touched.customer] <= last_clock]
         agenda = np.union1d(agenda, due)
     table.slot[customers] = -1

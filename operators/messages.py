@@ -2,7 +2,7 @@
 
 In:    ``StatusEvents`` and ``IncomingEvents`` of one part, the commands sent in it
 Out:   the records that told a status or a message for the second time, one for each of them
-State: ``messages``, the tally of hearings; read only: customers
+State: ``messages``, the tally of hearings; read only: customers, aliases
 
 Statuses take no rounds: one pass for all of a part, as of each status's own record. A message is
 known for as long as its command is, ``KEPT_MS`` from its sending, and a customer's own for as long
@@ -12,13 +12,13 @@ so that a status may come before its receipt. What is older might as well have b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from operators.owed import Owed
-from operators.people import find_customers
+from operators.people import find_aliases, find_customers
 from operators.phones import phone_column, plain_phones
 from schemas.batch import ACCEPTED, I4, I8, NONE, Batch, Objects, StatusEvents
 from schemas.keys import text_key, text_keys
@@ -36,8 +36,16 @@ WAITING = 200_000
 _HEARD = 1  # the tally of hearings without a command
 _RECEIVED, _CAME = 6, 0  # bits: our senders' answers come after the statuses, which are 1 to 5
 
-Newcomers = list[tuple[Rows, I4]]
-"""Customers who became known in a part, beside the record at which they did."""
+
+@dataclass(slots=True)
+class Learnt:
+    """What the rounds of a part have learnt of people, each beside the record that told it.
+
+    ``customers`` became known; ``aliases`` point to somebody else than before (-1: to nobody).
+    """
+
+    customers: list[tuple[Rows, I4]] = field(default_factory=list)
+    aliases: list[tuple[Rows, Rows, I4]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -56,6 +64,7 @@ class _Hearings:
     link: Rows
     since_ms: I8
     phone: Objects
+    alias: Objects
 
 
 @dataclass(slots=True)
@@ -78,7 +87,7 @@ class _Told:
 
 
 def apply_statuses(
-    state: LaneState, owed: Owed, part: Batch, scopes: Rows, clock_ms: I8, newcomers: Newcomers
+    state: LaneState, owed: Owed, part: Batch, scopes: Rows, clock_ms: I8, learnt: Learnt
 ) -> I4:
     """Folds a part's statuses, receipts and message ids; returns the records of duplicates."""
     sent = keep_commands(state, owed)
@@ -89,7 +98,7 @@ def apply_statuses(
         return heard.record
     told = _by_message(state, heard)
     again = _seen_before(state.messages, heard, told)
-    customer = _customers(state, heard, told, part, newcomers)
+    customer = _customers(state, heard, told, part, learnt)
     _store(state.messages, heard, told, customer)
     duplicate = np.sort(told.order[again])
     scope, times = np.unique(heard.scope[duplicate], return_counts=True)
@@ -183,6 +192,7 @@ def _hearings(state: LaneState, part: Batch, scopes: Rows, clock_ms: I8, sent: _
         link=np.concatenate([link, np.full(others, THEIRS, np.int32)])[lines],
         since_ms=np.concatenate([since_ms, now_ms[count:]])[lines],
         phone=np.concatenate([statuses.phone, incoming.phone])[lines],
+        alias=np.concatenate([statuses.alias, incoming.alias])[lines],
     )
 
 
@@ -290,9 +300,9 @@ def _carried(table: Messages, heard: _Hearings, told: _Told) -> NDArray[np.uint8
 
 
 def _customers(
-    state: LaneState, heard: _Hearings, told: _Told, part: Batch, newcomers: Newcomers
+    state: LaneState, heard: _Hearings, told: _Told, part: Batch, learnt: Learnt
 ) -> Rows:
-    """For each beginning whose message it is: the command's customer, else whom a phone tells."""
+    """For each beginning whose message it is: the command's customer, else who is named."""
     table = state.messages
     begins = told.begins
     row = heard.row[told.order[begins]]
@@ -300,7 +310,7 @@ def _customers(
     life = np.cumsum(begins) - 1
     lines = np.flatnonzero(~told.known & (customer[life] < 0))
     if len(lines):
-        _ask_phones(state, heard, told, part, newcomers, lines, life[lines], customer)
+        _ask_phones(state, heard, told, part, learnt, lines, life[lines], customer)
     asked = np.flatnonzero(told.known & (told.link >= 0))
     customer[life[asked]] = table.customer[told.link[asked]]  # of several the last one stays
     return customer
@@ -311,18 +321,18 @@ def _ask_phones(
     heard: _Hearings,
     told: _Told,
     part: Batch,
-    newcomers: Newcomers,
+    learnt: Learnt,
     lines: NDArray[np.intp],
     life: NDArray[np.intp],
     customer: Rows,
 ) -> None:
-    """The first phone that was a known customer's at its record tells whose message it is."""
+    """The first phone or alias that was a known customer's at its record tells whose it is."""
     first = np.ones(len(life), np.bool_)
     first[1:] = life[1:] != life[:-1]
     at = told.order[lines[first]]
     tenant = state.scopes.tenant[heard.scope[at]]
     plain = plain_phones(heard.phone[at])
-    customer[life[first]] = _known_at(state, heard, at, tenant, plain, newcomers)
+    customer[life[first]] = _known_at(state, heard, at, tenant, plain, learnt)
     rest = np.flatnonzero(customer[life] < 0)
     if not len(rest):
         return
@@ -330,7 +340,8 @@ def _ask_phones(
     scope = heard.scope[at]
     tenant = state.scopes.tenant[scope]
     phone = phone_column(heard.phone[at], tenant, scope, state, part.counts)
-    found = _known_at(state, heard, at, tenant, phone, newcomers)
+    found = _known_at(state, heard, at, tenant, phone, learnt)
+    found = np.where(found >= 0, found, _pointed_at(state, heard, at, tenant, learnt))
     told_by = np.flatnonzero(found >= 0)
     lives, begin = np.unique(life[told_by], return_index=True)
     customer[lives] = found[told_by[begin]]
@@ -345,19 +356,37 @@ def _known_at(
     at: NDArray[np.intp],
     tenant: I4,
     phone: I8,
-    newcomers: Newcomers,
+    learnt: Learnt,
 ) -> Rows:
     """The customers of these phones, -1 for who was not known yet at the hearing."""
     found = find_customers(state, tenant, phone)
     known = (found >= 0) & state.customers.known[found]
-    who = np.concatenate([rows for rows, _ in newcomers]) if newcomers else found[:0]
+    new = learnt.customers
+    who = np.concatenate([rows for rows, _ in new]) if new else found[:0]
     if len(who):
-        since = np.concatenate([record for _, record in newcomers])
+        since = np.concatenate([record for _, record in new])
         who, place = np.unique(who, return_index=True)
         since = since[place]
         place = np.minimum(np.searchsorted(who, found), len(who) - 1)
         known &= (who[place] != found) | (since[place] <= heard.record[at])
     return np.where(known, found, -1).astype(np.int32)
+
+
+def _pointed_at(
+    state: LaneState, heard: _Hearings, at: NDArray[np.intp], tenant: I4, learnt: Learnt
+) -> Rows:
+    """Whom the aliases of these hearings pointed to at them, -1 for nobody."""
+    owner = np.full(len(at), -1, np.int32)
+    named = np.flatnonzero(heard.alias[at] != None)  # noqa: E711  # elementwise
+    if not len(named) or not len(state.aliases):
+        return owner
+    rows = find_aliases(state, tenant[named], heard.alias[at[named]].tolist())
+    owner[named] = np.where(rows >= 0, state.aliases.customer[rows], -1)
+    # From the last back to the first, so that the first turn after a hearing has the last word.
+    for aliases, left, records in reversed(learnt.aliases):
+        for alias, before, record in zip(aliases[::-1], left[::-1], records[::-1], strict=True):
+            owner[named[(rows == alias) & (heard.record[at[named]] < record)]] = before
+    return owner
 
 
 def _store(table: Messages, heard: _Hearings, told: _Told, customer: Rows) -> None:

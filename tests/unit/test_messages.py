@@ -11,7 +11,7 @@ import pytest
 from operators import messages
 from operators.decode import decode
 from operators.fold import fold
-from schemas.keys import command_id, customer_id, text_keys
+from schemas.keys import alias_customer_id, command_id, customer_id, text_keys
 from state.lane import LaneState
 from state.messages import THEIRS, UNASKED, command_keys, message_keys
 from tests.bookings import DUE, START, TENANT, TOLD, booked, rules
@@ -28,6 +28,7 @@ from tests.logs import (
     message_in,
     stamp,
 )
+from tests.people import BSUID, is_written_to, writes
 
 PHONE = 77011234567
 SENT = command_id(TENANT, "reminder", f"visit:generic::v1@{stamp(START)[:16]}Z")
@@ -187,6 +188,22 @@ def test_who_becomes_known_later_was_nobody_at_the_status(cuts: list[int] | None
     state, counts = folded([rules(), told, booked(TOLD), status(TOLD, id="m2")], cuts)
     assert whose(state) is None
     assert counts["ignored", "nobody"] == 2
+
+
+@pytest.mark.parametrize("cuts", [None, *([n] for n in range(1, 6)), range(6)])
+def test_the_alias_of_a_recipient_tells_whose_message_it_is(cuts: list[int] | None) -> None:
+    """As of the status: whoever gets the alias later gets no message with it."""
+    log = [
+        rules(),
+        is_written_to(TENANT, TOLD, "m0", None, "1"),
+        writes(TENANT, TOLD + SECOND, "w1", None, "1"),
+        is_written_to(TENANT, TOLD + 2 * SECOND, "m1", None, "1"),
+        writes(TENANT, TOLD + 3 * SECOND, "w2", str(PHONE), "1"),
+        is_written_to(TENANT, TOLD + 4 * SECOND, "m2", None, "1"),
+    ]
+    state, _ = folded(log, cuts)
+    alone = alias_customer_id(ID_KEY, TENANT, BSUID, "KZ.1")
+    assert [whose(state, f"m{n}") for n in range(3)] == [None, alone, _customer()]
 
 
 @pytest.mark.parametrize("cuts", [None, [3], [4], [3, 4]])
