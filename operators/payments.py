@@ -165,6 +165,7 @@ def _count(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
     sale = payments.sale[rows[named]]
     expired = payments.kept_day[sale] != NO_DAY
     expired &= ~inside(payments.kept_day[sale], today[named], window[named])
+    expired &= ~living(state, payments.unit[sale], today[named], window[named])
     _reset_sales(state, sale[expired], rows[named[expired]])
     payments.kept_day[sale] = np.maximum(payments.kept_day[sale], payments.kept_day[rows[named]])
     # What stays lets its unit stay: else it would lose what covers it.

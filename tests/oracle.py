@@ -8,7 +8,7 @@ Source: the definitions of R, F, M and the segments, over polars frames; the fol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -71,8 +71,16 @@ def truth(
     return found
 
 
-def take(ledgers: dict[str, Ledger], told: Told, id_key: bytes) -> int:
-    """Folds one record into its tenant's ledger; how many of its facts repeat what is known."""
+def take(
+    ledgers: dict[str, Ledger],
+    told: Told,
+    id_key: bytes,
+    took: Callable[[Ledger], None] = lambda _ledger: None,
+) -> int:
+    """Folds one record into its tenant's ledger; how many of its facts repeat what is known.
+
+    ``took`` is called after each fact.
+    """
     if told.tenant is None:
         return 0
     ledger = ledgers.setdefault(told.tenant, Ledger(told.tenant, id_key))
@@ -81,7 +89,11 @@ def take(ledgers: dict[str, Ledger], told: Told, id_key: bytes) -> int:
         ledger.adopt(told.settings)
     if told.forget is not None:
         ledger.forget(told.forget)
-    return sum([ledger.take(fact) for fact in told.facts])
+    repeats = 0
+    for fact in told.facts:
+        repeats += ledger.take(fact)
+        took(ledger)
+    return repeats
 
 
 def customers(ledger: Ledger, boundaries: Sums | None) -> dict[str, Customer]:

@@ -131,7 +131,11 @@ def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
             books[ledger.tenant].ends.pop(day, None)
             _reopen(found, ledger.tenant, day)
 
-    for step in days(lines, 1, id_key, begin):
+    def count(ledger: Ledger) -> None:
+        """At once: what a record says later of who somebody is moves no money of ended days."""
+        books[ledger.tenant].count(ledger, ledger.today)
+
+    for step in days(lines, 1, id_key, begin, count):
         told, ledgers = step.told, step.ledgers
         clock = told.clock
         _count_webhook(found, step)
@@ -144,7 +148,7 @@ def tables(lines: Sequence[bytes], id_key: bytes, changes: list[Row]) -> Tables:
                 segments.pass_until(told.position, told.clock)
                 move_calendar(ledger, running.get(told.tenant, ledger.today))
             running[told.tenant] = ledger.today
-            books[told.tenant].count(ledger, ledger.today)
+            count(ledger)
     segments.pass_until(len(lines), 0)
     for ledger in ledgers.values():
         ledger.clock = clock

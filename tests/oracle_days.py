@@ -37,16 +37,23 @@ class Step:
 
 
 def days(
-    lines: Sequence[bytes], lanes: int, id_key: bytes, begin: Callable[[Midnight], None]
+    lines: Sequence[bytes],
+    lanes: int,
+    id_key: bytes,
+    begin: Callable[[Midnight], None],
+    took: Callable[[Ledger], None] = lambda _ledger: None,
 ) -> Iterator[Step]:
-    """Every record in turn, in log order; ``begin`` is called for each midnight between."""
+    """Every record in turn, in log order.
+
+    ``begin`` is called for each midnight between, ``took`` after each fact of a record.
+    """
     ledgers: dict[int, dict[str, Ledger]] = defaultdict(dict)
     awaited: dict[str, int] = {}
     for told in read(lines, lanes):
         lane = ledgers[told.lane]
         if lane:
             _pass(lane, awaited, told, begin)
-        repeats = take(lane, told, id_key)
+        repeats = take(lane, told, id_key, took)
         if told.tenant is not None and (told.tenant not in awaited or told.settings is not None):
             awaited[told.tenant] = _next_midnight(lane[told.tenant], told.clock)
         yield Step(told, lane, repeats)

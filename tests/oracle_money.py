@@ -4,7 +4,7 @@ Takes: payments in log order; the ledger whose visits they are for
 Out:   money of attended visits, and of payments that count by themselves
 Source: payments of a visit's unit are the unit's money, and its earliest attended record has it;
         a unit lives as long as anything in it is inside the window; a sale of goods counts unless
-        it is paid, or its visit is
+        it is paid, or its visit is, and stays for as long as what has paid it
 """
 
 from __future__ import annotations
@@ -38,12 +38,21 @@ class Unit:
 
 
 @dataclass
+class Sale:
+    """A sale of goods that was told, or that a payment has named."""
+
+    kept_day: int
+    is_settled: bool = False  # a payment for it has left the window
+
+
+@dataclass
 class Money:
     """One tenant's payments."""
 
     ledger: Ledger
     payments: dict[Key, Payment] = field(default_factory=dict)
     units: dict[Key, Unit] = field(default_factory=dict)
+    sales: dict[Key, Sale] = field(default_factory=dict)
 
     def take(self, fact: PaymentFact) -> bool:
         """One version more; tells whether it repeats what is known."""
@@ -67,6 +76,8 @@ class Money:
     def _write(self, told: PaymentFact, payment: Payment) -> None:
         fact = payment.fact
         self.payments[fact.key] = payment
+        if fact.sale is not None:
+            self._keep_sale(fact.sale, payment)
         if fact.unit is not None:
             unit = self.units.get(fact.unit)
             if unit is None:
@@ -75,6 +86,20 @@ class Money:
         payer = self.payer(fact)
         if payer is not None and payer[0] == "phone" and not told.deleted:
             self.ledger.people.name(payer, fact.phone, self.ledger.clock)
+
+    def _keep_sale(self, name: Key, payment: Payment) -> None:
+        sale = self.sales.setdefault(name, Sale(payment.kept_day))
+        sale.kept_day = max(sale.kept_day, payment.kept_day)
+        told = self._told(name)
+        if told is not None:
+            told.kept_day = max(told.kept_day, sale.kept_day)
+            unit = self.units.get(told.fact.unit) if told.fact.unit else None
+            if unit is not None:
+                unit.kept_day = max(unit.kept_day, told.kept_day)
+
+    def _told(self, sale: Key) -> Payment | None:
+        told = [p for p in self.payments.values() if p.fact.is_sale and p.fact.sale == sale]
+        return told[0] if told else None
 
     def _begin(self, name: Key, first: Payment) -> Unit:
         days = [visit.kept_day for visit in self._visits_of(name)]
@@ -98,6 +123,9 @@ class Money:
             payment.kept_day = max(
                 payment.kept_day, self.ledger.day(payment.fact) or payment.kept_day
             )
+        for payment in self.payments.values():
+            if payment.fact.sale is not None:
+                self._keep_sale(payment.fact.sale, payment)
         for name, unit in self.units.items():
             own = [each for each in self.payments.values() if each.fact.unit == name]
             days = [each.kept_day for each in own]
@@ -130,10 +158,17 @@ class Money:
             if day is not None:
                 self.ledger.keep_past(key, day, self.minor(payment.fact.major))
         for key in gone:
-            del self.payments[key]
+            fact = self.payments.pop(key).fact
+            if fact.sale is not None and not (fact.is_sale or fact.deleted):
+                self.sales[fact.sale].is_settled = True
+        for name in [name for name, sale in self.sales.items() if not self._stays(name, sale)]:
+            del self.sales[name]
         over = [n for n, unit in self.units.items() if not self.ledger.is_inside(unit.kept_day)]
         for name in over:
             del self.units[name]
+
+    def _stays(self, name: Key, sale: Sale) -> bool:
+        return self.ledger.is_inside(sale.kept_day) or self._told(name) is not None
 
     def payer(self, fact: PaymentFact) -> Key | None:
         """Whose money it is where it counts by itself."""
@@ -171,6 +206,8 @@ class Money:
         if not fact.is_sale:
             return fact.unit is None
         if fact.unit is not None and fact.unit in self._paid():
+            return False
+        if fact.sale is not None and self.sales[fact.sale].is_settled:
             return False
         return not any(each.sale == fact.sale and not each.is_sale for each in self._live())
 

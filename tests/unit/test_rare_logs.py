@@ -10,6 +10,7 @@ from tests.logs import (
     HOUR,
     MINUTE,
     Record,
+    card,
     client,
     heartbeat,
     history,
@@ -18,6 +19,7 @@ from tests.logs import (
     order,
     payment,
     record,
+    sale,
     settings,
     visit,
     wall,
@@ -119,6 +121,48 @@ def test_a_payment_that_is_told_again_after_it_has_left_is_another_one() -> None
     rows = settled(streams)["segment_daily"].values()
     assert {(r["day"], r["segment"], r["revenue_minor"]) for r in rows if r["revenue_minor"]} == {
         ("2026-06-07", "000", 90_000)
+    }
+
+
+def sold(at: int, day: int, **told: Any) -> Record:
+    return sale(TENANT, at, 9, 700, date=wall(day, ZONE), version=1, **told)
+
+
+def for_goods(at: int, day: int, id: int = 6, **told: Any) -> Record:
+    """Money for the sale, a hundred less than its price."""
+    return payment(TENANT, at, id, 600, date=wall(day, ZONE), sale=9, version=1, **told)
+
+
+def test_a_sale_whose_payment_has_left_stays_paid() -> None:
+    """The sale itself stays with the provider's visit, whose record is of a later day."""
+    log = [rules(NOON, **FEW_DAYS), came(NOON, 1, NOON + 4 * DAY, attendance=0)]
+    log += [sold(NOON, NOON, unit=UNIT), for_goods(NOON, NOON)]
+    assert earned(agreed(*log, heartbeat(NOON + 6 * DAY))) == {"2026-06-15": 60_000}
+
+
+def test_a_sale_that_its_visit_keeps_may_be_paid_late_and_counts_again_without_the_payment() -> (
+    None
+):
+    log = [rules(NOON, **FEW_DAYS), came(NOON, 1, NOON + 4 * DAY, attendance=0)]
+    log += [sold(NOON, NOON, unit=UNIT)]
+    late = NOON + 6 * DAY
+    paid_late = [*log, for_goods(late, late)]
+    assert earned(agreed(*paid_late)) == {"2026-06-15": 0, "2026-06-21": 60_000}
+    gone = for_goods(late + HOUR, late, deleted=True)
+    assert earned(agreed(*paid_late, gone)) == {"2026-06-15": 70_000, "2026-06-21": 0}
+
+
+def test_a_visit_counts_under_whoever_has_it_when_it_is_told_though_the_record_goes_on() -> None:
+    """The same history names another phone for its card, who was there on that day."""
+    body = {"version": 1, "status": "attended", "amount_minor": 300}
+    live = visit(TENANT, NOON, "v0", starts_at=NOON, phone=f"+{ANNA}", **body)
+    told = visit(TENANT, NOON, "v1", starts_at=NOON, client="crm-1", **body)
+    anna = card(TENANT, NOON, "crm-1", version=1, phone=f"+{ANNA}")
+    streams = agreed(rules(NOON - DAY), live, history(TENANT, NOON + DAY, told, anna))
+    assert earned(streams) == {"2026-06-15": 600}
+    rows = settled(streams)["segment_daily"].values()
+    assert {(row["segment"], row["revenue_minor"]) for row in rows if row["revenue_minor"]} == {
+        ("312", 300)
     }
 
 
