@@ -15,7 +15,7 @@ from operators.aliases import free_the_gone
 from operators.messages import forget_messages
 from operators.segments import ROLL_SPREAD_MS
 from operators.visits import remember_last_day
-from schemas.batch import ATTENDED, I4
+from schemas.batch import ATTENDED, I4, I8
 from state.days import DAYS_KEPT
 from state.index import Rows
 from state.lane import LaneState
@@ -25,17 +25,19 @@ from state.zones import DAY_MS
 _DAYS_AGAIN = 3  # by so many days another zone can take a tenant back
 
 
-def prune(state: LaneState, now_ms: int) -> None:
-    """Every later record finds these rows outside their horizon, there or not."""
+def prune(state: LaneState, now_ms: int, settled: int = -1) -> None:
+    """Every later record finds these rows outside their horizon, there or not.
+
+    ``settled`` is a tenant whose customers are all scored anew after this.
+    """
     visits, occasions = state.visits, state.occasions
     # Until the last customer's day has begun, somebody's scores still count what has left.
-    begun_ms = now_ms - ROLL_SPREAD_MS
+    begun_ms = np.full(state.tenants.rows, now_ms - ROLL_SPREAD_MS)
+    if settled >= 0:
+        begun_ms[settled] = now_ms
     live = visits.live()
-    tenant = state.scopes.tenant[visits.scope[live]]
-    today = state.tenant_day(tenant, np.full(len(live), begun_ms))
-    age = today - visits.kept_day[live].astype(np.int64)
     empty = visits.status[live] == VACANT
-    gone = live[empty | (age >= state.tenants.window[tenant])]
+    gone = live[empty | _are_over(state, visits.scope[live], visits.kept_day[live], begun_ms)]
     if len(gone):
         counted = gone[(visits.status[gone] == ATTENDED) & (visits.client[gone] >= 0)]
         remember_last_day(
@@ -57,16 +59,16 @@ def prune(state: LaneState, now_ms: int) -> None:
         occasions.free(over)
 
 
-def _prune_payments(state: LaneState, now_ms: int) -> None:
+def _prune_payments(state: LaneState, begun_ms: I8) -> None:
     """Payments of a unit stay as long as it does; a sale that was named stays for its payments."""
     payments, units = state.payments, state.units
     rows = payments.live()
     unit = payments.unit[rows]
     kept = np.maximum(payments.kept_day[rows], np.where(unit >= 0, units.kept_day[unit], NO_DAY))
-    over = _are_over(state, payments.scope[rows], kept, now_ms)
+    over = _are_over(state, payments.scope[rows], kept, begun_ms)
     gone = np.setdiff1d(rows[over], payments.sale[rows[~over]])
     rows = units.live()
-    ended = rows[_are_over(state, units.scope[rows], units.kept_day[rows], now_ms)]
+    ended = rows[_are_over(state, units.scope[rows], units.kept_day[rows], begun_ms)]
     if not len(gone) and not len(ended):
         return
     payments.free(gone)
@@ -74,9 +76,10 @@ def _prune_payments(state: LaneState, now_ms: int) -> None:
     state.relink_money()
 
 
-def _are_over(state: LaneState, scopes: Rows, kept: I4, now_ms: int) -> Flags:
+def _are_over(state: LaneState, scopes: Rows, kept: I4, begun_ms: I8) -> Flags:
+    """``begun_ms`` is per tenant."""
     tenant = state.scopes.tenant[scopes]
-    today = state.tenant_day(tenant, np.full(len(tenant), now_ms))
+    today = state.tenant_day(tenant, begun_ms[tenant])
     age = today - kept.astype(np.int64)  # of NO_DAY, which nobody has told of yet, beyond any
     over: Flags = age >= state.tenants.window[tenant]
     return over
@@ -88,7 +91,7 @@ def _prune_crowds(state: LaneState, now_ms: int) -> None:
     rows = crowds.live()
     tenant = crowds.tenant[rows]
     today = state.tenant_day(tenant, np.full(len(rows), now_ms)).astype(np.int64)
-    over = rows[today - crowds.day[rows] >= state.tenants.window[tenant] + _DAYS_AGAIN]
+    over = rows[today - crowds.day[rows] >= state.tenants.window[tenant]]
     if len(over):
         crowds.free(over)
 

@@ -42,9 +42,10 @@ def apply_settings(
     wider = event.settings.window_days > state.tenants.window[tenant]
     moved = zone != state.tenants.zone[tenant]
     moved |= event.settings.branches != state.tenants.settings[tenant].branches
-    if (wider or moved) and (len(_visits_of(state, tenant)) or len(state.payments)):
+    facts = len(_visits_of(state, tenant)) or len(state.payments) or len(state.crowds)
+    if (wider or moved) and facts:
         # What has left the old window is gone, whether or not it has been freed yet.
-        prune(state, now_ms)
+        prune(state, now_ms, tenant)
     today = _today(state, tenant, now_ms)
     day, window = np.array([today], np.int32), state.tenants.window[[tenant]]
     visits, payments, units = _inside(state, tenant, day, window)

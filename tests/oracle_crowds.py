@@ -34,6 +34,12 @@ class Crowds:
         if self.placed[who] >= MOST_A_DAY:
             self.days[who] = Counter(so_far()) + self.before.pop(who, Counter())
 
+    def expire(self, is_inside: Callable[[int], bool]) -> None:
+        """Under other settings a day may come back inside the window; it begins anew."""
+        for counted in (self.days, self.before):
+            for who, days in counted.items():
+                counted[who] = Counter({day: n for day, n in days.items() if is_inside(day)})
+
     def forget(self, who: str) -> None:
         """Who was forgotten begins anew; what was placed stays placed."""
         self.placed.pop(who, None)

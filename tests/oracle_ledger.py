@@ -108,6 +108,7 @@ class Ledger:
     def adopt(self, rules: TenantSettings) -> None:
         """New settings: what they say about places, zones and money holds for the past too."""
         self.expire()
+        self.crowds.expire(self.is_inside)
         self.rules = rules
         for visit in self.visits.values():
             visit.kept_day = max(visit.kept_day, self.day(visit.fact) or visit.kept_day)

@@ -183,6 +183,32 @@ def test_a_visit_that_is_told_again_after_it_has_left_is_another_one() -> None:
     }
 
 
+def test_what_has_left_at_midnight_is_gone_though_settings_come_before_everybodys_day() -> None:
+    """A customer's own day begins within five minutes of the tenant's."""
+    midnight = local("2026-06-20 00:00", ZONE)
+    body = {"version": 1, "status": "attended", "phone": f"+{ANNA}", "amount_minor": 300}
+    log = [rules(NOON, **FEW_DAYS), visit(TENANT, NOON, "v1", starts_at=NOON, **body)]
+    streams = agreed(*log, rules(midnight + 1, window_days=30), heartbeat(midnight + HOUR))
+    assert streams.profile(TENANT, ANNA)["frequency"] == 0
+
+
+def test_a_full_day_that_a_smaller_window_left_behind_begins_anew_under_a_wider_one() -> None:
+    def came_on(day: int, number: int, at: int) -> Record:
+        body = {"version": 1, "status": "attended", "phone": f"+{ANNA}", "amount_minor": 1_000}
+        return visit(TENANT, at, f"h{number}", starts_at=day, **body)
+
+    crowd = [came_on(NOON - 7 * DAY, n, NOON) for n in range(31)]
+    full = agreed(rules(NOON - DAY), *crowd)
+    assert spent(full) == 30_000
+    log = [rules(NOON - DAY), *crowd, rules(NOON + HOUR, **FEW_DAYS)]
+    log += [rules(NOON + 2 * HOUR, window_days=30)]
+    log += [came_on(NOON - 7 * DAY, n, NOON + 3 * HOUR) for n in range(40, 43)]
+    streams = agreed(*log)
+    assert spent(streams) == 3_000
+    (row,) = settled(streams)["visits_daily"].values()
+    assert (row["visits"], row["walk_ins"]) == (34, 1)
+
+
 def test_a_day_that_another_zone_skips_ends_with_what_time_had_brought_by_then() -> None:
     """The settings themselves let the time pass in which the customer cooled."""
     at = local("2026-11-10 19:00", "America/Los_Angeles")
