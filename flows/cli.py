@@ -13,6 +13,8 @@ import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from traceback import format_exception
+from types import TracebackType
 from typing import Any
 
 import click
@@ -129,6 +131,14 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def tell_bug(kind: type[BaseException], bug: BaseException, trace: TracebackType | None) -> None:
+    """A traceback on stderr; a bug's message may repeat what it fell over."""
+    from flows.logging import struck
+
+    click.echo(struck("".join(format_exception(kind, bug, trace))), err=True, nl=False)
+
+
 def main() -> None:
     """The console script."""
+    sys.excepthook = tell_bug
     sys.exit(run(sys.argv[1:]))
