@@ -25,6 +25,7 @@ COMMANDS = {
     "generate": ("flows.generate:command", "Write plausible life of synthetic tenants."),
     "run": ("flows.run:command", "Run a flow over Kafka until it is told to stop."),
     "topics": ("flows.topics:command", "Make the topics."),
+    "dlq": ("flows.dlq:command", "Look at dead letters, and send them through again."),
     "migrate": ("flows.migrate:command", "Create and change ClickHouse's tables."),
     "preview": ("flows.preview:command", "What other settings would have sent, and would send."),
     "settings": ("flows.settings:command", "Check, publish and show tenants' settings."),
