@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer, ThreadingMixIn
 from threading import Thread
 from typing import Any
 
@@ -135,7 +136,10 @@ def serving(port: int, vitals: Vitals, is_draining: Callable[[], bool]) -> Itera
         thread.join()
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadingMixIn, TCPServer):
+    """Not ``HTTPServer``, which asks the name service who it is before it listens."""
+
+    allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
 

@@ -138,8 +138,19 @@ def test_a_restart_counts_nothing_twice(engagement: Engagement, ops: Ops) -> Non
     assert second.end() == 0, second.said
 
 
+def test_a_minute_full_of_rubbish_is_a_figure_and_a_warning_and_stops_nothing(
+    engagement: Engagement, ops: Ops
+) -> None:
+    process = engagement.start()
+    engagement.append([b"rubbish"] * 150)
+    engagement.wait_committed()
+    wait_until(lambda: "many dead letters" in process.said, 30)
+    assert ops.sum("flowsell_dead_letter_ratio") > 0.2
+    assert ops.by("flowsell_dead_letters_total", "reason") == {"json": 150}
+    assert process.end() == 0, process.said
+
+
 def test_customers_are_counted_by_segment(engagement: Engagement, ops: Ops) -> None:
-    engagement.environment["FLOWSELL_KAFKA_STATISTICS_INTERVAL_MS"] = "500"
     process = engagement.start()
     engagement.append(life(SIZE, seed=23))
     engagement.wait_committed()
