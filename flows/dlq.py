@@ -22,7 +22,8 @@ from flows.graveyard import SAMPLES, Graveyard
 from flows.letters import DEAD, IN_FILE, Letter, LetterTopic, Places, Wanted, letters_of_file
 from flows.logging import configure
 from flows.progress import progress
-from flows.resend import RECORDS, LogFile, Nowhere, Outbox, Pace, RecordsTopic, Resent, resend
+from flows.records import RECORDS, RecordsTopic
+from flows.resend import Log, LogFile, Nowhere, Outbox, Pace, Resent, resend
 from flows.stop import Stop, draining_on_signals
 from flows.summary import print_json
 from schemas.durations import parse_duration
@@ -174,7 +175,7 @@ def replay(
     outbox: Outbox = Nowhere()
     if not dry_run:
         source = DEAD if file is None else file.name
-        outbox = RecordsTopic(environment, source, rekey) if out is None else LogFile(out)
+        outbox = LogFile(out) if out else Log(RecordsTopic(environment), source, rekey)
     stop, resent = Stop(), Resent()
     with (
         opened(environment, file, group_of(wanted)) as (topic, letters),
@@ -186,7 +187,8 @@ def replay(
 
         def reached(places: Places) -> None:
             step(0, resent.sent)
-            if topic is not None and out is None and not dry_run:
+            # A place tells that all before it was looked at, which is not so since some time only.
+            if topic is not None and out is None and since is None and not dry_run:
                 topic.commit(places)
 
         resent.places = dict(start)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.letters import Letter
+from flows.logging import struck
 
 SAMPLES = 3
 TENANTS_SHOWN = 5
@@ -59,7 +60,7 @@ class Graveyard:
         )
         heap.letters += 1
         heap.bytes += size
-        heap.tenants[letter.tenant or ""] += 1
+        heap.tenants[_whose(letter)] += 1
         if len(heap.samples) < self._samples:
             heap.samples.append(letter)
         self.letters += 1
@@ -104,7 +105,7 @@ class Graveyard:
             "partition": letter.partition,
             "offset": letter.offset,
             "at": _instant(letter.at_ms),
-            "tenant": letter.tenant,
+            "tenant": _whose(letter) or None,
             "record": {"partition": letter.origin.partition, "offset": letter.origin.offset},
             "bytes": letter.was_bytes or len(letter.value or b""),
             "message": letter.message,
@@ -140,7 +141,7 @@ class Graveyard:
         console.print(
             Text(
                 f"\n{letter.reason} at {letter.partition}:{letter.offset}"
-                f", record {record}{letter.origin.offset}, {letter.tenant or 'no tenant'}"
+                f", record {record}{letter.origin.offset}, {_whose(letter) or 'no tenant'}"
                 f", {letter.was_bytes or len(letter.value or b''):,} bytes\n  {letter.message}"
             ),
             soft_wrap=True,
@@ -154,6 +155,11 @@ def body_text(letter: Letter) -> str | None:
     if letter.value is None:
         return None
     return letter.value[: 4 * BODY_CHARACTERS].decode(errors="replace")[:BODY_CHARACTERS]
+
+
+def _whose(letter: Letter) -> str:
+    """The tenant; a key may be anything, also somebody's phone."""
+    return struck(letter.tenant or "")
 
 
 def _tenants(tenants: Counter[str]) -> str:

@@ -14,20 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from confluent_kafka import KafkaException, Producer
-
-from flows.environment import Environment
-from flows.kafka import client_properties
 from flows.letters import DEAD, REPLAY_MARK, Letter, Places, Wanted
+from flows.records import RecordsTopic
 from flows.settings import append
-from schemas.engines import EngineError
-from schemas.topics import MAX_MESSAGE_BYTES, TOPICS
 
-RECORDS = TOPICS["records"].name
 BLOCK = 500
-PATIENCE_SECONDS = 30.0
 
 
 @dataclass
@@ -157,54 +150,22 @@ class LogFile:
             append(self._path, [letter.value or b"" for letter in letters])
 
 
-class RecordsTopic:
-    """The records topic; every delivery is verified."""
+class Log:
+    """The records topic."""
 
-    def __init__(self, environment: Environment, source: str, rekey: bool) -> None:
-        self._servers = environment.kafka
+    def __init__(self, topic: RecordsTopic, source: str, rekey: bool) -> None:
+        self._topic = topic
         self._source = source
         self._rekey = rekey
-        self._producer = Producer(
-            {"message.max.bytes": MAX_MESSAGE_BYTES, "enable.idempotence": True}
-            | client_properties(environment)
-            | {"acks": "all", "partitioner": "murmur2_random"}
-        )
 
     def send(self, letters: list[Letter]) -> None:
         """Returns once the log has them; raises ``EngineError``."""
-        failures: Counter[str] = Counter()
-
-        def delivered(error: Any, _: Any) -> None:
-            if error is not None:
-                failures[error.str()] += 1
-
-        try:
-            for letter in letters:
-                self._produce(letter, delivered)
-            left = self._producer.flush(PATIENCE_SECONDS)
-        except KafkaException as failure:
-            why = failure.args[0].str()
-            raise EngineError(f"Kafka at {self._servers}: {why}") from None
-        if left or failures:
-            why = next(iter(failures), "no answer in time")
-            raise EngineError(
-                f"Kafka at {self._servers}: {left + failures.total()} of {len(letters)} records "
-                f"were not taken: {why}"
-            )
-
-    def _produce(self, letter: Letter, delivered: Callable[[Any, Any], None]) -> None:
-        key = letter.key
-        if self._rekey or (key is None and self._source != DEAD):
-            key = letter.named_tenant.encode() if letter.named_tenant else key
-        # A record without a key was in some lane by chance: it goes there again.
-        partition = letter.origin.partition if key is None else None
-        headers = [*letter.headers, (REPLAY_MARK, mark_of(letter, self._source))]
-        self._producer.produce(
-            RECORDS,
-            letter.value,
-            key,
-            -1 if partition is None else partition,
-            on_delivery=delivered,
-            headers=headers,
-        )
-        self._producer.poll(0)
+        for letter in letters:
+            key = letter.key
+            if (self._rekey or (key is None and self._source != DEAD)) and letter.named_tenant:
+                key = letter.named_tenant.encode()
+            # A record without a key was in some lane by chance: it goes there again.
+            lane = letter.origin.partition if key is None else None
+            mark = (REPLAY_MARK, mark_of(letter, self._source))
+            self._topic.append(letter.value, key, lane, [*letter.headers, mark])
+        self._topic.settle()

@@ -120,6 +120,7 @@ def test_a_filter_has_a_place_of_its_own(
     append(flow, b"{}", OTHER.encode())
     wait_until(lambda: len(flow.messages(DEAD)) == 2, 30)
     assert process.end() == 0, process.said
+    assert told(capsys, "replay", "--since", "1h")["sent"] == 2  # keeps no place
     only = ("replay", "--tenant", TENANT)
     assert told(capsys, *only)["sent"] == 1
     assert told(capsys, *only)["sent"] == 0
@@ -141,6 +142,16 @@ def test_a_record_under_another_tenant_s_key_is_used_once_it_is_keyed_anew(
     wait_until(lambda: len(flow.messages(TOPICS["segments"].name)) == 1, 30)
     assert process.end() == 0, process.said
     assert len(flow.messages(DEAD)) == 1
+
+
+def test_a_key_that_is_a_phone_is_not_shown(
+    flow: Engagement, capsys: pytest.CaptureFixture[str]
+) -> None:
+    producer = Producer({"bootstrap.servers": flow.kafka.bootstrap, **QUIET})
+    producer.produce(DEAD, b"rubbish", b"+77011234567")
+    assert producer.flush(30) == 0
+    assert run(["dlq", "show"]) == 0
+    assert "7701" not in capsys.readouterr().out
 
 
 def test_a_letter_whose_value_was_cut_is_not_sent(
