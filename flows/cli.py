@@ -13,6 +13,8 @@ import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from traceback import format_exception
+from types import TracebackType
 from typing import Any
 
 import click
@@ -23,6 +25,7 @@ COMMANDS = {
     "generate": ("flows.generate:command", "Write plausible life of synthetic tenants."),
     "run": ("flows.run:command", "Run a flow over Kafka until it is told to stop."),
     "topics": ("flows.topics:command", "Make the topics."),
+    "dlq": ("flows.dlq:command", "Look at dead letters, and send them through again."),
     "migrate": ("flows.migrate:command", "Create and change ClickHouse's tables."),
     "preview": ("flows.preview:command", "What other settings would have sent, and would send."),
     "settings": ("flows.settings:command", "Check, publish and show tenants' settings."),
@@ -129,6 +132,14 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def tell_bug(kind: type[BaseException], bug: BaseException, trace: TracebackType | None) -> None:
+    """A traceback on stderr; a bug's message may repeat what it fell over."""
+    from flows.logging import struck
+
+    click.echo(struck("".join(format_exception(kind, bug, trace))), err=True, nl=False)
+
+
 def main() -> None:
     """The console script."""
+    sys.excepthook = tell_bug
     sys.exit(run(sys.argv[1:]))

@@ -28,6 +28,12 @@ MOST_LANES = 4096
 
 # librdkafka spells one property with an underscore, and takes this one from FLOWSELL_KAFKA.
 _SPELLED = {"log.level": "log_level"}
+# librdkafka properties that are paths by their own name: their variable gives no …_FILE of ours.
+_PATHS = (
+    "sasl.oauthbearer.assertion.file",
+    "sasl.oauthbearer.assertion.jwt.template.file",
+    "sasl.oauthbearer.assertion.private.key.file",
+)
 _BOOTSTRAP = ("bootstrap.servers", "metadata.broker.list")
 
 T = TypeVar("T")
@@ -164,7 +170,7 @@ def _texts(variables: Mapping[str, str]) -> dict[str, str]:
         if not name.startswith(PREFIX):
             continue
         value = variables[name]
-        plain = name.removesuffix(FILE_SUFFIX)
+        plain = name if kafka_property(name) in _PATHS else name.removesuffix(FILE_SUFFIX)
         if not _is_known(plain):
             raise EnvironmentMistake(f"{name}: unknown variable{_hint(plain)}")
         if not value:

@@ -33,6 +33,7 @@ QUIET_SECONDS = 30.0
 """How often the same message of a client is repeated in the log."""
 
 _ONLY_FATAL = 2
+_SECRET_WORDS = ("password", "secret", "pem", "key", "token", "assertion", "config", "userinfo")
 _RECORDS = TOPICS["records"]
 _WANTED = {topic.name: topic.config for topic in TOPICS.values()}
 
@@ -43,12 +44,32 @@ def client_properties(environment: Environment) -> dict[str, Any]:
     """Properties of every client: where Kafka is, and what the deployment adds."""
     if environment.kafka is None:
         raise EnvironmentMistake("FLOWSELL_KAFKA: not set; it names the bootstrap servers")
-    return {
+    properties = {
         "log_level": _ONLY_FATAL,  # errors come through error_cb, once
         "error_cb": quietly(structlog.get_logger("kafka"), time.monotonic),
         **environment.kafka_properties,
         "bootstrap.servers": environment.kafka,
     }
+    if environment.kafka_properties:
+        _check(properties, environment.kafka_properties)
+    return properties
+
+
+def _check(properties: Mapping[str, Any], given: Mapping[str, str]) -> None:
+    """Raise what the client library has against a property; no secret of it is repeated."""
+    try:
+        AdminClient(dict(properties))
+    except KafkaException as refusal:
+        why = without_secrets(refusal.args[0].str(), given)
+        raise EnvironmentMistake(f"FLOWSELL_KAFKA_<PROPERTY>: {why}") from None
+
+
+def without_secrets(text: str, properties: Mapping[str, str]) -> str:
+    """The text with the values of secret properties struck out."""
+    for name, value in properties.items():
+        if value and any(word in name for word in _SECRET_WORDS):
+            text = text.replace(value, "***")
+    return text
 
 
 def quietly(log: Any, clock: Callable[[], float]) -> Callable[[KafkaError], None]:
@@ -80,7 +101,8 @@ class Topics:
     """The engine's topics on one cluster."""
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
-        self._admin = AdminClient(dict(properties))
+        self._heard: list[str] = []
+        self._admin = AdminClient(dict(properties) | {"error_cb": self._hear})
         self._servers = properties["bootstrap.servers"]
 
     def create(self, lanes: int, replication: int = -1) -> TopicsReport:
@@ -184,9 +206,14 @@ class Topics:
         try:
             return call()
         except KafkaException as failure:
-            raise EngineError(
-                f"Kafka cannot be reached at {self._servers}: {failure.args[0].str()}"
-            ) from None
+            self._admin.poll(0)  # lets the client say what it has met on the way
+            why = (self._heard or [failure.args[0].str()])[-1]
+            raise EngineError(f"Kafka cannot be reached at {self._servers}: {why}") from None
+
+    def _hear(self, error: KafkaError) -> None:
+        """A refused certificate or password says more than the call that waited for it."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._heard.append(error.str())
 
 
 def other_lanes(found: int, lanes: int) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from schemas.batch import (
+    I8,
     Batch,
     ClientEvents,
     IncomingEvents,
@@ -65,6 +66,12 @@ def owed(outputs: Outputs, committed: int) -> Outputs:
         },
         dead_letters=[dead for dead in outputs.dead_letters if dead.position >= committed],
     )
+
+
+def append_times(batch: Batch, outputs: Outputs) -> I8:
+    """When the records behind the outputs' commands were appended, in ms, beside the commands."""
+    positions = [message.position for message in outputs.streams.get("commands", ())]
+    return batch.appended_ms[np.searchsorted(batch.positions, positions)]
 
 
 def _empty(events: type[Any]) -> Any:
@@ -140,7 +147,9 @@ class Lane:
         outputs = self._work.fold(self.state, batch)
         if last < self.committed:
             return []
-        return [Folded(self.term, owed(outputs, self.committed), part.chunk, part.parts)]
+        given = owed(outputs, self.committed)
+        asked = append_times(batch, given)
+        return [Folded(self.term, given, part.chunk, part.parts, commands_ms=asked)]
 
     def _apply_settings(self, appended_ms: int) -> None:
         """Before the lane's first record that has a time; the same ones twice change nothing."""

@@ -7,6 +7,7 @@ State: Kafka's committed positions, and snapshots under FLOWSELL_STATE
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from flows.engagement import Settings, build, fingerprint
 from flows.environment import Environment, EnvironmentMistake, read_environment
 from flows.kafka import Topics, client_properties
 from flows.logging import configure
+from flows.ops import serving
 from flows.stop import Stop, draining_on_signals
 from schemas.engines import EngineError
 from sinks.kafka import KafkaCommitter, KafkaSink
@@ -27,6 +29,7 @@ from sources.group import Group, Membership
 from sources.kafka import KafkaSource, Reader
 from state.lane import LaneState
 from state.snapshots import SnapshotStore
+from state.vitals import Vitals
 
 GROUP = "flowsell.engagement"
 EPOCH = timedelta(milliseconds=200)
@@ -42,6 +45,13 @@ class Cadence:
 
 def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> None:
     """Run until ``stop`` asks for a drain; raises what ended the flow before."""
+    _required(environment)
+    vitals = Vitals()
+    with serving(environment.ops_port, vitals, lambda: stop.draining):
+        _run_engagement(environment, stop, cadence, vitals)
+
+
+def _run_engagement(environment: Environment, stop: Stop, cadence: Cadence, vitals: Vitals) -> None:
     state, instance, id_key = _required(environment)
     log = structlog.get_logger("engagement")
     properties = client_properties(environment)
@@ -51,13 +61,14 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
 
     def save(state: LaneState) -> None:
         with _storing():
-            store.save(state)
+            saved = store.save(state)
+        vitals.saved(state.lane, saved.size, time.monotonic())
 
     def restore(lane: int, at_most: int) -> LaneState:
         with _storing():
             return store.restore(lane, id_key, at_most)
 
-    committer = KafkaCommitter(properties, instance, GROUP, marks)
+    committer = KafkaCommitter(properties, instance, GROUP, marks, vitals=vitals)
     membership = Membership(
         properties=properties,
         group=GROUP,
@@ -66,7 +77,7 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
         snapshot_seconds=cadence.snapshot_seconds,
         heartbeat_seconds=cadence.heartbeat_seconds,
     )
-    group = Group(membership, committer, restore, save)
+    group = Group(membership, committer, restore, save, vitals)
     reader = Reader(group, committer)
     committer.original = reader.original
     # The transaction that an earlier life left open ends before positions are asked for.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -171,38 +170,12 @@ def topic_lines(environment: Environment, tenant: str, step: Step) -> Iterator[t
 
 def publish(environment: Environment, records: Mapping[str, bytes]) -> None:
     """Records by tenant into the topic, each under its tenant; every delivery is verified."""
-    from confluent_kafka import KafkaError, KafkaException, Message, Producer
+    from flows.records import RecordsTopic
 
-    from flows.kafka import client_properties
-
-    failures: Counter[str] = Counter()
-
-    def delivered(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            failures[error.str()] += 1
-
-    settings: dict[str, Any] = {
-        "message.max.bytes": MAX_MESSAGE_BYTES,
-        "enable.idempotence": True,
-        **client_properties(environment),
-        "acks": "all",
-        "partitioner": "murmur2_random",
-    }
-    producer = Producer(settings)
-    try:
-        producer.list_topics(_RECORDS, 10)
-        for tenant, record in records.items():
-            producer.produce(_RECORDS, record, tenant.encode(), on_delivery=delivered)
-            producer.poll(0)
-        left = producer.flush(PATIENCE_SECONDS)
-    except KafkaException as failure:
-        raise EngineError(f"Kafka at {environment.kafka}: {failure.args[0].str()}") from None
-    if left or failures:
-        why = next(iter(failures), "no answer in time")
-        raise EngineError(
-            f"Kafka at {environment.kafka}: {left + failures.total()} of {len(records)} records "
-            f"were not taken: {why}; the same command can be run again"
-        )
+    topic = RecordsTopic(environment)
+    for tenant, record in records.items():
+        topic.append(record, tenant.encode())
+    topic.settle()
 
 
 def append(path: Path, records: Iterable[bytes]) -> None:

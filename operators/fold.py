@@ -78,6 +78,7 @@ def fold(state: LaneState, batch: Batch) -> Outputs:
         state.position = int(batch.positions[-1]) + 1
     for name in [name for name, times in batch.counts.items() if not times]:
         del batch.counts[name]
+    batch.counts.update(owed.counts)
     streams = owed.streams(state)
     state.digest = (state.digest + digest_of(streams)) & DIGEST_MASK
     return Outputs(

@@ -89,6 +89,7 @@ def _differences(
         ),
         np.bincount(cell[part.webhooks.dead != 0], minlength=size)[there],
     ]
+    part.counts["late_events",] += int(measures[3].sum())
     rows = _minute_rows(
         state, scopes[part.webhooks.scope[last]], passage.clock_ms[record[last]] // MINUTE_MS
     )

@@ -10,6 +10,7 @@ customer's own events, which no cut of the log can change.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import repeat
 from operator import itemgetter
@@ -42,10 +43,14 @@ class Sent(NamedTuple):
 
 
 class Owed:
-    """What one batch owes; ``sent`` are commands whose messages are not awaited yet."""
+    """What one batch owes, and what of it is counted.
+
+    ``sent`` are commands whose messages are not awaited yet.
+    """
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
+        self.counts: Counter[tuple[str, ...]] = Counter()
         self._lines: dict[str, list[_Line]] = {stream: [] for stream in STREAMS}
         self._standings: list[Standing] = []
 
@@ -62,6 +67,7 @@ class Owed:
         value = _ENCODER.encode(decision)
         rule = _rule(decision.trigger, decision.command_id)
         self.add("decisions", decision.position, due_ms, key, rule, value)
+        self.counts["decisions", decision.outcome, decision.reason or ""] += 1
 
     def command(self, position: int, due_ms: int, command: Command) -> bytes:
         """Owes a command; returns its bytes."""

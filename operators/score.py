@@ -155,6 +155,8 @@ def _owe_changes(
     positions: I8,
     due_ms: I8,
 ) -> None:
+    for named in cause:
+        owed.counts["segment_changes", named] += 1
     table = state.customers
     keys = table.id[customers].tolist()
     values = map(

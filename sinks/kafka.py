@@ -14,19 +14,23 @@ or fencing ends the flow.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import numpy as np
+import structlog
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from schemas.batch import DeadLetter, Outputs
+from schemas.batch import I8, DeadLetter, Outputs
 from schemas.engines import EngineError
 from schemas.topics import COMMAND_SCHEMA, ERROR_HEADER, MAX_MESSAGE_BYTES, TOPICS
 from state.control import Folded
 from state.pointer import pointer_text
+from state.vitals import AT_LEAST_RECORDS, MINUTE_SECONDS, MOST_DEAD_SHARE, Vitals
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -40,8 +44,12 @@ MOST_HELD_MESSAGES = 100_000
 MOST_HELD_BYTES = 64 << 20
 OFFSET_BITS = 48
 
+_REFUSED = ("sink_errors", "kafka")
 _HEADROOM = 64 << 10
 """What a message's key, headers and framing may add to its value."""
+
+
+_log = structlog.get_logger("sink")
 
 
 class _CommandId(msgspec.Struct):
@@ -97,6 +105,8 @@ class _Held:
     outputs: list[Outputs] = field(default_factory=list)
     reached: dict[int, tuple[int, int]] = field(default_factory=dict)
     """By lane: the next position and the digest there."""
+    counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    commands_ms: list[I8] = field(default_factory=list)
     messages: int = 0
     bytes: int = 0
 
@@ -108,7 +118,7 @@ class _Held:
 class KafkaCommitter:
     """One transactional producer, and everything that is held for its next transaction.
 
-    ``fingerprint`` goes with every committed position.
+    ``fingerprint`` goes with every committed position; ``vitals`` are told of every commit.
     """
 
     def __init__(
@@ -118,6 +128,7 @@ class KafkaCommitter:
         group: str,
         fingerprint: Mapping[str, object],
         patience: float = PATIENCE_SECONDS,
+        vitals: Vitals | None = None,
     ) -> None:
         self._properties = dict(properties)
         self._transactional_id = f"{group}.{instance}"
@@ -125,6 +136,8 @@ class KafkaCommitter:
         self.original: Callable[[int, int], tuple[Headers | None, bool]] = _nothing_else
         """Tells a record's own headers, and whether its value was null."""
         self._patience = patience
+        self._vitals = vitals or Vitals()
+        self._warned_at = -MINUTE_SECONDS
         self._producer: Any = None
         self._membership: object = None
         self._term = 0
@@ -194,6 +207,9 @@ class KafkaCommitter:
         if messages:
             held.outputs.append(outputs)
         held.reached[outputs.lane] = (outputs.next_position, outputs.digest)
+        held.counts.update(outputs.counts)
+        if len(folded.commands_ms):
+            held.commands_ms.append(folded.commands_ms)
         held.messages += messages
         held.bytes += size
 
@@ -214,13 +230,16 @@ class KafkaCommitter:
         """Commit everything that is held; ``False`` if Kafka refused it and it is still held."""
         if not self._held.reached:
             return True
+        began = time.monotonic()
         try:
             self._transact()
         except _Refused:
+            self._vitals.counts[_REFUSED] += 1
             self._patiently(lambda: self._producer.abort_transaction(self._patience))
             self._refused = True
         else:
             self._committed |= {lane: at for lane, (at, _) in self._held.reached.items()}
+            self._tell(began, time.monotonic())
             self._held = _Held()
             self._refused = False
         self._tried_at = time.monotonic()
@@ -243,6 +262,20 @@ class KafkaCommitter:
     def close(self) -> None:
         """Let go of the producer; nothing is committed."""
         self._producer = None
+
+    def _tell(self, began: float, now: float) -> None:
+        """What was committed, and a warning where too much of it is rubbish."""
+        held, vitals = self._held, self._vitals
+        at_ms = int(time.time() * 1000)
+        ages = [at_ms - asked for asked in held.commands_ms]
+        ages_ms = np.concatenate(ages) if ages else np.empty(0, np.int64)
+        vitals.count_committed(held.counts, ages_ms, now - began, now)
+        if not held.counts or now - self._warned_at < MINUTE_SECONDS:
+            return
+        records, dead = vitals.last_minute(now)
+        if records >= AT_LEAST_RECORDS and dead > MOST_DEAD_SHARE * records:
+            self._warned_at = now
+            _log.warning("many dead letters", records=records, dead=dead)
 
     def _transact(self) -> None:
         self._patiently(self._producer.begin_transaction)
@@ -305,6 +338,8 @@ class KafkaCommitter:
             except KafkaException as refusal:
                 if not refusal.args[0].retriable() or time.monotonic() > deadline:
                     raise _judged(refusal) from None
+                self._vitals.counts[_REFUSED] += 1
+                self._vitals.alive_at = time.monotonic()
                 time.sleep(0.05)
             else:
                 return

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -27,11 +28,14 @@ from state.control import Assigned, Control, Data
 from state.lane import LaneState
 from state.pointer import difference, read_pointer
 from state.snapshots import StateError
+from state.vitals import LaneVitals, Vitals
 
 RECORDS = TOPICS["records"].name
 ANSWER_SECONDS = 30.0
 """Longer than the transaction time-out: a position under an open transaction is waited for."""
 RETRY_SECONDS = 0.1
+STATISTICS_MS = 5_000
+"""How often the client says which brokers it is connected to."""
 
 Item = Control | Data
 
@@ -95,6 +99,30 @@ class OwnedLane:
     saved: int
 
 
+class _Broker(msgspec.Struct):
+    state: str
+
+
+class _Statistics(msgspec.Struct):
+    """What we read of the client's statistics."""
+
+    brokers: dict[str, _Broker]
+
+
+def _vitals_of(lane: OwnedLane) -> LaneVitals:
+    """A snapshot is as old as its last record."""
+    now = time.monotonic()
+    age = time.time() - lane.state.clock_ms / 1000 if lane.state.clock_ms else 0.0
+    return LaneVitals(
+        position=lane.position,
+        emits_from=lane.committed,
+        committed=lane.committed,
+        committed_ms=lane.state.clock_ms,
+        saved_at=now - max(age, 0.0),
+        owned_at=now,
+    )
+
+
 def refusal(
     state: LaneState, committed: Committed, log: tuple[int, int], own: Mapping[str, object]
 ) -> str:
@@ -129,8 +157,10 @@ class Group:
         outlet: Outlet,
         restore: Callable[[int, int], LaneState],
         save: Callable[[LaneState], None],
+        vitals: Vitals | None = None,
     ) -> None:
         self.membership = membership
+        self.vitals = vitals or Vitals()
         self.consumer: Any = None
         self.lanes: dict[int, OwnedLane] = {}
         self.term = 0
@@ -146,7 +176,12 @@ class Group:
     def join(self) -> None:
         """Connect and ask for lanes; they come with ``consume``."""
         self.consumer = Consumer(
-            {"fetch.queue.backoff.ms": 50, "socket.nagle.disable": True}
+            {
+                "fetch.queue.backoff.ms": 50,
+                "socket.nagle.disable": True,
+                "statistics.interval.ms": STATISTICS_MS,
+                "stats_cb": self._hear,
+            }
             | dict(self.membership.properties)
             | {
                 "group.id": self.membership.group,
@@ -158,6 +193,7 @@ class Group:
                 "isolation.level": "read_committed",
             }
         )
+        self.vitals.phase = "joining"
         self.consumer.subscribe(
             [RECORDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -176,6 +212,7 @@ class Group:
         items: list[Item] = []
         (metadata, numbers), self._given = self._given, None
         self.term += 1
+        self.vitals.phase = "restoring"
         now = time.monotonic()
         every = self.membership.snapshot_seconds / max(1, len(numbers))
         committed = self._committed(numbers) if numbers else {}
@@ -187,6 +224,8 @@ class Group:
                 state, state.position, at, now, now - every * turn, state.position
             )
             items.append(Assigned(n, self.term, at, state, digest))
+            self.vitals.lanes[n] = _vitals_of(self.lanes[n])
+            self.vitals.alive_at = time.monotonic()
         self._parked.clear()
         behind = sum(lane.committed - lane.position for lane in self.lanes.values())
         _log.info("lanes assigned", term=self.term, lanes=numbers, to_fold_again=behind)
@@ -194,6 +233,7 @@ class Group:
         self.consumer.assign(
             [TopicPartition(RECORDS, n, lane.position) for n, lane in self.lanes.items()]
         )
+        self.vitals.phase = "running"
         return items
 
     def _on_assign(self, consumer: Any, partitions: list[Any]) -> None:
@@ -225,8 +265,14 @@ class Group:
         self._given = None
         self._outlet.discard()
         self.lanes.clear()
+        self.vitals.lanes = {}
+        self.vitals.phase = "rebalancing"
         self.is_unsettled = True
         consumer.unassign()
+
+    def _hear(self, statistics: str) -> None:
+        brokers = msgspec.json.decode(statistics, type=_Statistics).brokers.values()
+        self.vitals.is_connected = any(broker.state == "UP" for broker in brokers)
 
     def _committed(self, numbers: list[int]) -> dict[int, Committed]:
         """C of each lane; waits for positions under a transaction that is still open."""
@@ -273,4 +319,5 @@ class Group:
             except KafkaException as failure:
                 if time.monotonic() > deadline:
                     raise EngineError(f"Kafka does not answer: {failure.args[0].str()}") from None
+                self.vitals.alive_at = time.monotonic()
                 time.sleep(RETRY_SECONDS)

@@ -25,6 +25,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Producer, Top
 from schemas.batch import Chunk
 from schemas.engines import EngineError
 from sources.group import RECORDS, Group, Item, Outlet
+from state.census import take_census
 from state.control import Data, SnapshotDue
 from state.snapshots import StateError
 
@@ -34,6 +35,9 @@ STARVED_SECONDS = 1.0
 ALONE_SECONDS = 2.0
 """How long the others wait for a lane that got nothing, at most."""
 IN_VAIN_SECONDS = 60.0
+TELL_SECONDS = 1.0
+CENSUS_SECONDS = 10.0
+"""How often a lane's customers are counted for the ops endpoint."""
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -67,6 +71,7 @@ class Reader:
         self._paused_at = 0.0
         self._pause_after = 0.0
         self._originals: dict[tuple[int, int], tuple[Headers | None, bool]] = {}
+        self._told_at = 0.0
 
     def open(self) -> None:
         """Connect and join the group."""
@@ -83,6 +88,7 @@ class Reader:
     def read(self) -> list[Item]:
         """What has come since: control items, then records. Waits for a time slice at most."""
         group = self._group
+        group.vitals.turn(time.monotonic())
         self._outlet.tick()
         self._forget_originals()
         messages = group.consumer.consume(MOST_RECORDS, SLICE_SECONDS)
@@ -96,11 +102,14 @@ class Reader:
         for lane, own in self._by_lane(messages).items():
             items += [Data(group.term, chunk) for chunk in self._chunks(lane, own, now)]
         self._keep_awake(now)
+        self._tell(now)
         return items
 
     def drain(self) -> list[Item] | None:
         """Commit everything, save every lane there; ``None`` once that is done."""
         lanes = self._group.lanes
+        self._group.vitals.phase = "draining"
+        self._group.vitals.turn(time.monotonic())
         if self._is_drained:
             return None
         if any(self._outlet.reached(n) < lane.position for n, lane in lanes.items()):
@@ -184,6 +193,8 @@ class Reader:
                 self._originals[n, message.offset()] = (headers, is_null)
         lane.position = messages[-1].offset() + 1
         lane.heard_at = now
+        if lane.position > lane.committed:
+            self._group.vitals.lanes[n].waiting.append((lane.position, messages[0].timestamp()[1]))
         if messages[0].offset() >= lane.committed:
             return [chunk_of(n, messages)]
         old = sum(message.offset() < lane.committed for message in messages)
@@ -195,11 +206,33 @@ class Reader:
             if now - lane.saved_at < self._group.membership.snapshot_seconds:
                 continue
             lane.saved_at = now
+            if lane.position == lane.saved:
+                self._group.vitals.lanes[n].saved_at = now  # nothing has changed since
             if lane.position > lane.saved:
                 lane.saved = lane.position
                 self._outlet.commit()
                 return [SnapshotDue(n, self._group.term)]
         return []
+
+    def _tell(self, now: float) -> None:
+        """Once a second, where each lane stands; of one lane at a time, who is in it."""
+        if now - self._told_at < TELL_SECONDS:
+            return
+        self._told_at = now
+        vitals = self._group.vitals.lanes
+        for n, lane in self._group.lanes.items():
+            where = TopicPartition(RECORDS, n)
+            _, end = self._group.consumer.get_watermark_offsets(where, cached=True)
+            told = vitals[n]
+            told.position = lane.position
+            told.end = max(told.end, end, lane.position)
+            told.commit(self._outlet.committed(n))
+        if not vitals:
+            return
+        n = min(vitals, key=lambda each: vitals[each].counted_at)
+        if now - vitals[n].counted_at >= CENSUS_SECONDS:
+            vitals[n].census = take_census(self._group.lanes[n].state)
+            vitals[n].counted_at = now
 
     def _keep_awake(self, now: float) -> None:
         """Append a heartbeat to each lane that has been silent for too long."""

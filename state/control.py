@@ -5,9 +5,11 @@ Takes: nothing; sources emit them ahead of the data that they govern, the fold s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from schemas.batch import Chunk, Outputs
+import numpy as np
+
+from schemas.batch import I8, Chunk, Outputs
 from state.lane import LaneState
 
 
@@ -77,7 +79,8 @@ class Folded:
 
     ``chunk`` numbers the chunks of this process from 0, ``parts`` says how many lanes have a share
     in this one: a sink that must see a whole chunk waits for so many. The end of input is a chunk
-    of its own, in which every lane has a share and ``closing`` is true.
+    of its own, in which every lane has a share and ``closing`` is true. ``commands_ms``: for each
+    command the append time of the record that brought it about, in ms.
     """
 
     term: int
@@ -85,3 +88,4 @@ class Folded:
     chunk: int
     parts: int
     closing: bool = False
+    commands_ms: I8 = field(default_factory=lambda: np.empty(0, np.int64))

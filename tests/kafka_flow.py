@@ -124,6 +124,7 @@ class Engagement:
             "FLOWSELL_ID_KEY": ID_KEY.decode(),
             "FLOWSELL_LANES": str(lanes),
             "FLOWSELL_LOG": "json",
+            "FLOWSELL_OPS_PORT": "0",
         }
         self.processes: list[FlowProcess] = []
         self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap, **QUIET})

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -108,20 +108,25 @@ def _die_with_parent() -> None:
 
 
 class KafkaServer:
-    """One broker and controller in one JVM."""
+    """One broker and controller in one JVM; ``more`` properties win over the usual ones."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "", scram: Sequence[str] = ()) -> None:
         self.folder = folder
         self._jars = f"{libraries()}/*"
-        self._broker, controller = free_ports(2)
+        self._broker, controller, secured = free_ports(3)
         self.bootstrap = f"127.0.0.1:{self._broker}"
+        self.secured = f"localhost:{secured}"
+        """Where ``more`` may listen with TLS."""
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        properties = PROPERTIES.format(broker=self._broker, controller=controller, folder=folder)
+        properties = (PROPERTIES + more).format(
+            broker=self._broker, controller=controller, secured=secured, folder=folder
+        )
         self._properties = folder / "server.properties"
         self._properties.write_text(properties)
         cluster = base64.urlsafe_b64encode(b"f" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        format_log = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c")
+        users = [word for user in scram for word in ("--add-scram", user)]
+        format_log = self._java("kafka.tools.StorageTool", "format", "-t", cluster, *users, "-c")
         if format_log.wait(STARTUP_SECONDS) != 0:
             raise KafkaUnavailableError(f"no log was formatted; see {folder / 'kafka.log'}")
 

@@ -71,6 +71,14 @@ def test_a_librdkafka_property_is_spelled_with_dots() -> None:
     }
 
 
+def test_a_property_that_names_a_file_itself_stays_a_path() -> None:
+    name = "FLOWSELL_KAFKA_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE"
+    environment = parse_environment({name: "/nowhere/key.pem"})
+    assert environment.kafka_properties == {
+        "sasl.oauthbearer.assertion.private.key.file": "/nowhere/key.pem"
+    }
+
+
 def test_the_bootstrap_servers_have_one_name_only() -> None:
     said = mistake(FLOWSELL_KAFKA_BOOTSTRAP_SERVERS="a:9092")
     assert said == "FLOWSELL_KAFKA_BOOTSTRAP_SERVERS: set FLOWSELL_KAFKA instead"

@@ -19,6 +19,7 @@ import pytest
 
 from flows.cli import EXIT_CODES, group, run
 from flows.environment import KAFKA_PREFIX, PREFIX, Environment
+from flows.metrics import FAMILIES
 from operators.decode import decode
 from schemas.batch import Chunk
 from schemas.mistakes import SettingsError
@@ -206,6 +207,18 @@ def test_every_variable_that_is_named_is_known(document: Path) -> None:
     known = {PREFIX + name.upper() for name in Environment.__dataclass_fields__}
     for name in VARIABLE.findall(TEXTS[document]):
         assert name.removesuffix("_FILE") in known or name.startswith(f"{PREFIX}KAFKA"), name
+
+
+def test_the_metrics_are_those_of_the_code() -> None:
+    rows = [[f.exposed, f.kind, ", ".join(f.labels), f.about] for f in FAMILIES]
+    told = table(ROOT / "docs" / "operations.md", "| Metric |")
+    assert told == [[cell.replace("`", "") for cell in row] for row in rows]
+
+
+def test_every_metric_in_an_alert_is_one_of_ours() -> None:
+    names = {family.exposed for family in FAMILIES}
+    shown = re.findall(r"flowsell_\w+", TEXTS[ROOT / "docs" / "operations.md"])
+    assert {re.sub(r"_bucket$", "", name) for name in shown} == names
 
 
 def test_the_exit_codes_are_those_of_the_command_line() -> None:

@@ -1,0 +1,281 @@
+"""Read dead letters: from their topic, or from the file that a replay wrote.
+
+Takes: a place to begin at in each partition; a file counts as one partition, its lines as offsets
+Out:   ``Letter``, as it died: key, value and headers of the record, and why it is dead
+State: none; a topic is read to where it ended when the reading began
+"""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+
+from flows.environment import Environment
+from flows.kafka import client_properties
+from schemas.engines import EngineError
+from schemas.outputs import DeadLetterLine
+from schemas.record import UNREADABLE, decode_outline
+from schemas.topics import ERROR_HEADER, MAX_MESSAGE_BYTES, TOPICS
+from sources.files import InputDamaged, LineReader
+
+DEAD = TOPICS["dead_letters"].name
+REPLAY_MARK = "__flowsell.replayed"
+"""Header of a record that was a dead letter: where that letter stands; one for each replay."""
+PATIENCE_SECONDS = 30.0
+ANSWER_SECONDS = 8.0
+RETRY_SECONDS = 0.1
+IN_FILE = 0
+"""The partition of a file's letters."""
+
+Headers = list[tuple[str, str | bytes | None]]
+Places = Mapping[int, int]
+"""By partition: the offset of the next letter."""
+
+_decode_line = msgspec.json.Decoder(DeadLetterLine).decode
+
+
+class Origin(NamedTuple):
+    """Where the record stood; a file's records come from no topic."""
+
+    partition: int | None
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter."""
+
+    partition: int
+    offset: int
+    at_ms: int | None
+    """When it died; of a file's letter when it was received, ``None`` where that is unreadable."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    """The record's own."""
+    origin: Origin
+    stage: str
+    reason: str
+    message: str
+    was_bytes: int | None = None
+    """How long the value was, where only its beginning was kept."""
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose it is, by its key, else by what can be read of it."""
+        if self.key is not None:
+            return self.key.decode(errors="replace")
+        return self.named_tenant
+
+    @property
+    def named_tenant(self) -> str | None:
+        """The tenant that the record itself names."""
+        tenant = _outlined(self.value, "tenant")
+        return tenant if isinstance(tenant, str) and tenant else None
+
+    @property
+    def marks(self) -> list[str]:
+        """The letters that this record was before; a replay each."""
+        return [
+            value.decode(errors="replace")
+            for name, value in self.headers
+            if name == REPLAY_MARK and isinstance(value, bytes)
+        ]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which letters are meant; what is not told excludes none."""
+
+    reasons: frozenset[str] = frozenset()
+    tenant: str | None = None
+    since_ms: int | None = None
+
+    def takes(self, letter: Letter) -> bool:
+        """Whether it is one of them; a letter without a time is of any time."""
+        return (
+            (not self.reasons or letter.reason in self.reasons)
+            and (self.tenant is None or self.tenant in (letter.tenant, letter.named_tenant))
+            and (self.since_ms is None or letter.at_ms is None or letter.at_ms >= self.since_ms)
+        )
+
+    def text(self) -> str:
+        """The same filter has the same text; empty for all letters."""
+        parts = [f"reason={','.join(sorted(self.reasons))}"] if self.reasons else []
+        parts += [f"tenant={self.tenant}"] if self.tenant is not None else []
+        return ";".join(parts)
+
+
+def letters_of_file(path: Path, start: int = 0) -> Iterator[Letter]:
+    """The letters of a ``dead_letters.ndjson``; raises ``InputDamaged`` on a line that is none."""
+    reader = LineReader([path])
+    try:
+        reader.skip_to(start)
+        while True:
+            position = reader.position
+            lines = reader.read()
+            if not lines:
+                return
+            for number, line in enumerate(lines, position):
+                yield _of_line(path, number, line)
+    finally:
+        reader.close()
+
+
+def _of_line(path: Path, number: int, line: bytes) -> Letter:
+    try:
+        told = _decode_line(line)
+        key = None if told.key is None else b64decode(told.key, validate=True)
+        value = b64decode(told.value, validate=True)
+    except (*UNREADABLE, ValueError):
+        raise InputDamaged(f"{path}: line {number + 1} is no dead letter") from None
+    errors = told.errors
+    return Letter(
+        partition=IN_FILE,
+        offset=number,
+        at_ms=_received_ms(value),
+        key=key,
+        value=value,
+        headers=[],
+        origin=Origin(errors.partition, errors.offset),
+        stage=errors.stage,
+        reason=errors.reason,
+        message=errors.message,
+    )
+
+
+def _received_ms(value: bytes) -> int | None:
+    received = _outlined(value, "received_at")
+    try:
+        return int(datetime.fromisoformat(received).timestamp() * 1000)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def _outlined(value: bytes | None, name: str) -> Any:
+    try:
+        return getattr(decode_outline(value or b""), name)
+    except UNREADABLE:
+        return None
+
+
+class LetterTopic:
+    """The topic of dead letters on one cluster."""
+
+    def __init__(self, environment: Environment, group: str) -> None:
+        self._servers = environment.kafka
+        self._consumer = Consumer(
+            client_properties(environment)
+            | {
+                "group.id": group,
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+                "enable.partition.eof": True,  # a transaction's end is no message
+                "auto.offset.reset": "earliest",
+            }
+        )
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+
+    def committed(self) -> dict[int, int]:
+        """Where the group's last run ended, by partition."""
+        asked = [TopicPartition(DEAD, n) for n in self._partitions()]
+        found = self._asked(lambda: self._consumer.committed(asked, PATIENCE_SECONDS))
+        return {one.partition: one.offset for one in found if one.offset >= 0}
+
+    def commit(self, places: Places) -> None:
+        """Where the group's next run begins."""
+        where = [TopicPartition(DEAD, n, offset) for n, offset in places.items()]
+        if where:
+            self._asked(lambda: self._consumer.commit(offsets=where, asynchronous=False))
+
+    def letters(self, start: Places) -> Iterator[Letter]:
+        """Partition after partition, from the places given, else from its beginning."""
+        for partition in self._partitions():
+            yield from self._letters(partition, start.get(partition, OFFSET_BEGINNING))
+
+    def _partitions(self) -> list[int]:
+        topic = self._asked(lambda: self._consumer.list_topics(DEAD, 10)).topics[DEAD]
+        if not topic.partitions:
+            raise EngineError(f"Kafka has no topic {DEAD}; `flowsell topics create` makes it")
+        return sorted(topic.partitions)
+
+    def _letters(self, partition: int, start: int) -> Iterator[Letter]:
+        where = TopicPartition(DEAD, partition, start)
+        low, end = self._asked(lambda: self._consumer.get_watermark_offsets(where, 10))
+        if max(low, start) >= end:
+            return
+        self._consumer.assign([where])
+        quiet_since = time.monotonic()
+        while True:
+            messages = self._consumer.consume(500, 0.2)
+            if messages:
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > PATIENCE_SECONDS:
+                raise EngineError(f"Kafka at {self._servers}: nothing comes of {DEAD}")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    yield _of_message(message)
+                    if (message.offset() or 0) + 1 >= end:
+                        return
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    return
+                elif error.fatal():
+                    raise EngineError(f"Kafka at {self._servers}: {error.str()}")
+
+    def _asked(self, call: Any) -> Any:
+        """An answer; a topic that has just got another leader is asked again for a while."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return call()
+            except KafkaException as failure:
+                if time.monotonic() > deadline:
+                    why = failure.args[0].str()
+                    raise EngineError(f"Kafka at {self._servers}: {why}") from None
+                time.sleep(RETRY_SECONDS)
+
+
+def _of_message(message: Any) -> Letter:
+    headers: Headers = message.headers() or []
+    errors = {
+        name.removeprefix(ERROR_HEADER): value.decode(errors="replace")
+        for name, value in headers
+        if name.startswith(ERROR_HEADER) and isinstance(value, bytes)
+    }
+    return Letter(
+        partition=message.partition(),
+        offset=message.offset(),
+        at_ms=message.timestamp()[1],
+        key=message.key(),
+        value=message.value(),
+        headers=[header for header in headers if not header[0].startswith(ERROR_HEADER)],
+        origin=Origin(_number(errors, "partition"), _number(errors, "offset") or 0),
+        stage=errors.get("stage", ""),
+        reason=errors.get("reason", ""),
+        message=errors.get("message", ""),
+        was_bytes=_number(errors, "truncated"),
+    )
+
+
+def _number(errors: Mapping[str, str], name: str) -> int | None:
+    text = errors.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else None
