@@ -32,6 +32,11 @@ RECORDS = TOPICS["records"].name
 ANSWER_SECONDS = 30.0
 """Longer than the transaction time-out: a position under an open transaction is waited for."""
 RETRY_SECONDS = 0.1
+LEAVE_SECONDS = 5.0
+SESSION_MS = 20_000
+"""How long lanes wait for a member that ended without leaving; a restart takes a few seconds."""
+HEARTBEAT_MS = 1_000
+"""How soon a member hears that lanes are moving: all of them stand still until all have heard."""
 
 Item = Control | Data
 
@@ -146,7 +151,12 @@ class Group:
     def join(self) -> None:
         """Connect and ask for lanes; they come with ``consume``."""
         self.consumer = Consumer(
-            {"fetch.queue.backoff.ms": 50, "socket.nagle.disable": True}
+            {
+                "fetch.queue.backoff.ms": 50,
+                "socket.nagle.disable": True,
+                "session.timeout.ms": SESSION_MS,
+                "heartbeat.interval.ms": HEARTBEAT_MS,
+            }
             | dict(self.membership.properties)
             | {
                 "group.id": self.membership.group,
@@ -163,7 +173,16 @@ class Group:
         )
 
     def leave(self) -> None:
-        """Disconnect; a static member's lanes wait for it until its session times out."""
+        """Tell the group that we are gone for good, so that others get the lanes at once."""
+        self.lanes.clear()
+        # A static member says nothing when it is closed; one that unsubscribes before does.
+        self.consumer.unsubscribe()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while self.consumer.memberid() and time.monotonic() < deadline:
+            self.consumer.consume(1, RETRY_SECONDS)
+
+    def close(self) -> None:
+        """Disconnect; the lanes of a member that did not leave wait until its session times out."""
         self.lanes.clear()
         if self.consumer is not None:
             self.consumer.close()
