@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.kafka_flow import Engagement, FlowProcess, assert_exactly_once, wait_until
+from tests.kafka_flow import Engagement, FlowProcess, wait_until
 from tests.recovery.log import life
 
 pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.faults]
@@ -43,6 +43,5 @@ def test_a_broker_that_is_stopped_and_started_changes_no_output(
     engagement.append(log[4_000:])
     process = supervise(engagement, process, seconds=120)
     assert process.end() == 0, process.said
-    owed = engagement.owed()
+    owed = engagement.assert_settled()
     assert owed.count("commands")
-    assert_exactly_once(engagement.given(), owed)
