@@ -159,6 +159,10 @@ def test_an_idle_lane_gets_heartbeats_and_its_clock_goes_on(engagement: Engageme
     beats = engagement.read(RECORDS)
     for lane in set(range(LANES)) - {lane_of(TENANT, LANES)}:
         assert {json.loads(message.value())["kind"] for message in beats[lane]} == {"heartbeat"}
+    process = engagement.start()  # a beat may have come after the last commit
+    process.wait_started()
+    engagement.wait_committed()
+    assert process.end() == 0, process.said
     engagement.assert_settled()
 
 

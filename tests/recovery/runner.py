@@ -28,7 +28,7 @@ import numpy as np
 from pyarrow import fs
 
 import flows.run
-import operators.fold
+import operators.score
 import sinks.kafka
 import sources.group
 import sources.kafka
@@ -179,7 +179,7 @@ def leaping_clock(hours: int) -> type[Any]:
 
 def scored_otherwise() -> Callable[..., Any]:
     """Segments as another version of the code might have them."""
-    original = operators.fold.segment_codes  # type: ignore[attr-defined]
+    original = operators.score.segment_codes  # type: ignore[attr-defined]
 
     def codes(*args: Any, **kwargs: Any) -> Any:
         right = original(*args, **kwargs)
@@ -240,7 +240,7 @@ def main() -> None:
     if step == "clock":
         sources.kafka.datetime = leaping_clock(int(number))  # type: ignore[attr-defined]
     if step == "fold":
-        operators.fold.segment_codes = scored_otherwise()  # type: ignore[attr-defined]
+        operators.score.segment_codes = scored_otherwise()  # type: ignore[attr-defined]
     found = state.snapshots._filesystem
 
     def doomed_filesystem(uri: str) -> tuple[Any, str]:
