@@ -44,8 +44,9 @@ def both(engagement: Engagement) -> tuple[FlowProcess, FlowProcess]:
     return first, second
 
 
-def has_exited_with_3_or_drains(process: FlowProcess) -> bool:
-    return process.wait() == 3 if not process.is_running else process.end() == 0
+def has_ended_well(process: FlowProcess) -> bool:
+    """It drains, or Kafka has ended it: either is right for one that was away for so long."""
+    return process.end() in (0, 3)
 
 
 def test_a_second_process_of_the_same_instance_fences_the_first(engagement: Engagement) -> None:
@@ -134,12 +135,18 @@ def test_a_process_that_was_stopped_past_its_session_and_wakes_commits_nothing_o
     for piece in log:
         engagement.append(piece)
     engagement.wait_committed()
-    assert has_exited_with_3_or_drains(second), second.said
+    assert has_ended_well(second), second.said
     assert first.end() == 0, first.said
     settle(engagement)
 
 
-@pytest.mark.parametrize("step", ["send_offsets_to_transaction", "commit_transaction"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "commit_transaction",
+        pytest.param("send_offsets_to_transaction", marks=pytest.mark.faults),
+    ],
+)
 def test_a_process_that_was_stopped_inside_a_transaction_and_wakes_commits_nothing_of_the_past(
     engagement: Engagement, step: str
 ) -> None:
@@ -156,7 +163,7 @@ def test_a_process_that_was_stopped_inside_a_transaction_and_wakes_commits_nothi
     engagement.wait_committed(120)  # the broker ends the open transaction before
     first.wake()
     second.wait_owning()
-    assert has_exited_with_3_or_drains(first), first.said
+    assert has_ended_well(first), first.said
     assert second.end() == 0, second.said
     settle(engagement)
 

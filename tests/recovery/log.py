@@ -8,6 +8,7 @@ Out:   record lines in the order of their appending; ``feeding``, which appends 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -32,6 +33,11 @@ ON_ENTRY = {
     "ttl": "72h",
     "cooldown_days": 0,
 }
+
+
+def is_short() -> bool:
+    """Whether the long scenarios are wanted in their short form."""
+    return os.environ.get("FAULTS") == "short"
 
 
 def life(records: int, seed: int) -> Iterator[bytes]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 
 import pytest
 
 from tests.kafka_flow import Engagement, FlowProcess
-from tests.recovery.log import feeding
+from tests.recovery.log import feeding, is_short
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -17,10 +16,6 @@ SEED = 20_261_122
 OFTEN = ("none", "before", "0", "0.5")
 """Snapshots twice a second, so that starts find them at all ages."""
 SESSION_SECONDS = 3.0
-
-
-def is_short() -> bool:
-    return os.environ.get("FAULTS") == "short"
 
 
 def finish(engagement: Engagement, processes: list[FlowProcess], records: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from schemas.keys import lane_of
 from tests.kafka_flow import DEAD, LANES, RECORDS, Engagement, wait_until
 from tests.logs import lines_of, visit
-from tests.recovery.log import feeding, life
+from tests.recovery.log import feeding, is_short, life
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -54,16 +54,8 @@ def test_commits_that_take_longer_than_an_epoch_lose_and_repeat_nothing(
     assert engagement.assert_settled().count("commands")
 
 
-@pytest.mark.parametrize(
-    "records",
-    [
-        pytest.param(4_000, id="short"),
-        pytest.param(300_000, id="long", marks=[pytest.mark.faults, pytest.mark.timeout(1_800)]),
-    ],
-)
-def test_poison_strangers_and_huge_records_among_many_harm_only_themselves(
-    engagement: Engagement, records: int
-) -> None:
+def everything_wrong(engagement: Engagement, records: int) -> None:
+    """A life with poison, records in another lane than their tenant's, and bodies of 10 MB."""
     strange = (lane_of(TENANT, LANES) + 1) % LANES
     came = visit(TENANT, 0, "v-1", version=1, status="attended", phone="+77010000001", starts_at=0)
     [stranger] = lines_of([came])
@@ -85,3 +77,15 @@ def test_poison_strangers_and_huge_records_among_many_harm_only_themselves(
     assert reasons.count(b"size") >= 4
     assert reasons.count(b"json") >= 12
     assert engagement.assert_settled().count("commands")
+
+
+def test_poison_strangers_and_huge_records_among_many_harm_only_themselves(
+    engagement: Engagement,
+) -> None:
+    everything_wrong(engagement, 3_000)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1_800)
+def test_poison_among_three_hundred_thousand_harms_only_itself(engagement: Engagement) -> None:
+    everything_wrong(engagement, 20_000 if is_short() else 300_000)
