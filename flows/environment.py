@@ -202,6 +202,28 @@ def parse_environment(variables: Mapping[str, str]) -> Environment:
     return Environment(kafka_properties=properties, **values)  # type: ignore[arg-type]
 
 
+def instance_of(environment: Environment, number: int) -> str:
+    """Who the n-th of several processes of this host is in the group."""
+    return f"{environment.instance}-{number}"
+
+
+def variables_of(
+    environment: Environment, number: int, variables: Mapping[str, str]
+) -> dict[str, str]:
+    """``variables`` for the n-th of several processes: an instance and an ops port of its own."""
+    own = {
+        "FLOWSELL_INSTANCE": instance_of(environment, number),
+        "FLOWSELL_OPS_PORT": str(environment.ops_port and environment.ops_port + number),
+    }
+    taken = own.keys() | {f"{name}{FILE_SUFFIX}" for name in own}
+    return {name: value for name, value in variables.items() if name not in taken} | own
+
+
 def read_environment() -> Environment:
     """The environment of this process."""
     return parse_environment(os.environ)
+
+
+def process_variables(environment: Environment, number: int) -> dict[str, str]:
+    """The environment of the n-th of several processes that this one starts."""
+    return variables_of(environment, number, os.environ)

@@ -17,12 +17,20 @@ import click
 import structlog
 from bytewax.testing import run_main
 
+from flows.cli import say
 from flows.engagement import Settings, build, fingerprint
-from flows.environment import Environment, EnvironmentMistake, read_environment
+from flows.environment import (
+    Environment,
+    EnvironmentMistake,
+    instance_of,
+    process_variables,
+    read_environment,
+)
 from flows.kafka import Topics, client_properties
 from flows.logging import configure
 from flows.ops import serving
 from flows.stop import Stop, draining_on_signals
+from flows.supervise import Pace, Process, Supervisor, start_process
 from schemas.engines import EngineError
 from sinks.kafka import KafkaCommitter, KafkaSink
 from sources.group import Group, Membership
@@ -91,10 +99,11 @@ def _run_engagement(environment: Environment, stop: Stop, cadence: Cadence, vita
             Settings(environment.lanes, save, stop),
         )
         run_main(flow, epoch_interval=EPOCH)
+        stop.check()
+        reader.leave()
     finally:
         reader.close()
         committer.close()
-    stop.check()
     log.info("drained", instance=instance)
 
 
@@ -123,13 +132,34 @@ def command() -> None:
 
 
 @command.command("engagement")
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
-def engagement(processes: int) -> None:
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many share the lanes on this host, as FLOWSELL_INSTANCE-0 and so on.",
+)
+def engagement(processes: int) -> int:
     """Webhooks in; segments and commands out."""
-    if processes > 1:
-        raise click.UsageError("--processes: more than one process comes later; leave it out")
     environment = read_environment()
     configure(environment.log)
     stop = Stop()
     with draining_on_signals(stop):
+        if processes > 1:
+            return supervise(environment, processes, stop)
         run_engagement(environment, stop, Cadence())
+    return 0
+
+
+def supervise(environment: Environment, processes: int, stop: Stop) -> int:
+    """Run so many processes until ``stop`` asks for a drain; the exit code."""
+    _required(environment)
+
+    def start(number: int) -> Process:
+        return start_process(["run", "engagement"], process_variables(environment, number))
+
+    instances = [instance_of(environment, number) for number in range(processes)]
+    ended = Supervisor(instances, start, stop, Pace()).run()
+    if ended.why:
+        say(ended.why)
+    return ended.code

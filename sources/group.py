@@ -36,6 +36,11 @@ ANSWER_SECONDS = 30.0
 RETRY_SECONDS = 0.1
 STATISTICS_MS = 5_000
 """How often the client says which brokers it is connected to."""
+LEAVE_SECONDS = 5.0
+SESSION_MS = 20_000
+"""How long lanes wait for a member that ended without leaving; a restart takes a few seconds."""
+HEARTBEAT_MS = 1_000
+"""How soon a member hears that lanes are moving: all of them stand still until all have heard."""
 
 Item = Control | Data
 
@@ -181,6 +186,8 @@ class Group:
                 "socket.nagle.disable": True,
                 "statistics.interval.ms": STATISTICS_MS,
                 "stats_cb": self._hear,
+                "session.timeout.ms": SESSION_MS,
+                "heartbeat.interval.ms": HEARTBEAT_MS,
             }
             | dict(self.membership.properties)
             | {
@@ -199,7 +206,16 @@ class Group:
         )
 
     def leave(self) -> None:
-        """Disconnect; a static member's lanes wait for it until its session times out."""
+        """Tell the group that we are gone for good, so that others get the lanes at once."""
+        self.lanes.clear()
+        # A static member says nothing when it is closed; one that unsubscribes before does.
+        self.consumer.unsubscribe()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while self.consumer.memberid() and time.monotonic() < deadline:
+            self.consumer.consume(1, RETRY_SECONDS)
+
+    def close(self) -> None:
+        """Disconnect; the lanes of a member that did not leave wait until its session times out."""
         self.lanes.clear()
         if self.consumer is not None:
             self.consumer.close()

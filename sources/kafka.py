@@ -80,9 +80,13 @@ class Reader:
         )
         self._group.join()
 
+    def leave(self) -> None:
+        """After a drain: let others have the lanes at once."""
+        self._group.leave()
+
     def close(self) -> None:
         """Let go of the engine; nothing is committed."""
-        self._group.leave()
+        self._group.close()
         self._awake = None
 
     def read(self) -> list[Item]:

@@ -1,8 +1,8 @@
 """Run the engagement flow as its own process on a real Kafka, and know what it owes.
 
 Takes: a broker; record lines
-Out:   ``Engagement``: topics made anew, processes started, drained and killed; ``owed`` and
-       ``given``, the same kind of thing from one pass over the log and from the output topics
+Out:   ``Engagement``: topics made anew, processes started, drained and killed; whether what a
+       ``read_committed`` consumer finds is what the log owes (``obligations``)
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,13 +31,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from flows.generate import tenant_of
 from flows.kafka import Topics
 from flows.run import GROUP
-from operators.decode import decode
-from operators.fold import fold
-from schemas.batch import STREAMS
-from schemas.topics import ERROR_HEADER, TOPICS
-from sources.kafka import chunk_of
-from state.lane import LaneState
+from schemas.topics import TOPICS
 from tests.kafka_server import KafkaServer
+from tests.obligations import Owed, Said, assert_exactly_once, assert_pointers, given, owed
 
 ID_KEY = b"a secret of the tests"
 LANES = 4
@@ -49,22 +43,6 @@ DEAD = TOPICS["dead_letters"].name
 QUIET = {"log_level": 0}
 
 Headers = Sequence[tuple[str, bytes]]
-Dead = tuple[int, int, str, bytes | None, bytes | None, str]
-"""Lane, offset, reason, key, value, the record's own headers."""
-
-
-@dataclass
-class Said:
-    """Outputs by stream and key, each key's values in their order; dead letters, counted."""
-
-    streams: dict[str, dict[bytes, list[bytes]]] = field(
-        default_factory=lambda: {stream: defaultdict(list) for stream in STREAMS}
-    )
-    dead: Counter[Dead] = field(default_factory=Counter)
-
-    def count(self, stream: str) -> int:
-        """Messages of a stream."""
-        return sum(map(len, self.streams[stream].values()))
 
 
 class FlowProcess:
@@ -93,6 +71,22 @@ class FlowProcess:
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_owning(self, seconds: float = 60.0) -> None:
+        """Until it was given lanes, or has ended."""
+        wait_until(lambda: "lanes assigned" in self.said or not self.is_running, seconds)
+
+    def stop(self) -> None:
+        """SIGSTOP: it is there and does nothing, as on a machine that hangs."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL, as a lost machine would."""
@@ -142,7 +136,9 @@ class Engagement:
     def make_topics(self) -> None:
         """Empty topics and no committed positions, whatever was there before."""
         self.delete_topics()
-        Topics({"bootstrap.servers": self.kafka.bootstrap, **QUIET}).create(self.lanes, 1)
+        Topics({"bootstrap.servers": self.kafka.bootstrap, **QUIET}).create(
+            self.lanes, self.kafka.copies
+        )
 
     def delete_topics(self) -> None:
         """As on a new cluster."""
@@ -198,11 +194,16 @@ class Engagement:
             self._producer.poll(0)
         assert self._producer.flush(60) == 0
 
-    def start(self, instance: str = "engagement-0", runner: Iterable[str] = ()) -> FlowProcess:
+    def start(
+        self, instance: str = "engagement-0", runner: Iterable[str] = (), processes: int = 1
+    ) -> FlowProcess:
         """A process; with ``runner`` arguments, one that is told how to go wrong."""
         flowsell = [str(Path(sys.executable).with_name("flowsell")), "run", "engagement"]
+        many = ["--processes", str(processes)] if processes > 1 else []
         process = FlowProcess(
-            [sys.executable, "-m", "tests.recovery.runner", *runner] if runner else flowsell,
+            [sys.executable, "-m", "tests.recovery.runner", *runner]
+            if runner
+            else [*flowsell, *many],
             self.environment | {"FLOWSELL_INSTANCE": instance},
             self.folder / f"{instance}.log",
         )
@@ -239,8 +240,8 @@ class Engagement:
         """Until every lane is committed up to its end."""
         wait_until(self.is_committed, seconds)
 
-    def read(self, topic: str) -> dict[int, list[Any]]:
-        """What a ``read_committed`` consumer finds in a topic, by partition."""
+    def read(self, topic: str, lanes: Sequence[int] | None = None) -> dict[int, list[Any]]:
+        """What a ``read_committed`` consumer finds in a topic, by partition (of these, or all)."""
         consumer = Consumer(
             {
                 "bootstrap.servers": self.kafka.bootstrap,
@@ -251,7 +252,8 @@ class Engagement:
                 "enable.partition.eof": True,
             }
         )
-        partitions = range(len(consumer.list_topics(topic, 10).topics[topic].partitions))
+        there = range(len(consumer.list_topics(topic, 10).topics[topic].partitions))
+        partitions = there if lanes is None else lanes
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         found: dict[int, list[Any]] = {partition: [] for partition in partitions}
         waiting = set(partitions)
@@ -272,53 +274,25 @@ class Engagement:
 
     def given(self) -> Said:
         """What the output topics hold."""
-        said = Said()
-        for stream in STREAMS:
-            for message in self.messages(TOPICS[stream].name):
-                said.streams[stream][message.key()].append(message.value())
-        said.dead.update(_dead_letter(message) for message in self.messages(DEAD))
-        return said
+        return given(self.messages)
 
-    def owed(self) -> Said:
+    def owed(self) -> Owed:
         """What one pass over the log owes, lane after lane."""
-        said = Said()
-        for lane, messages in self.read(RECORDS).items():
-            originals = {message.offset(): message for message in messages}
-            state = LaneState(lane, ID_KEY)
-            for batch in decode(chunk_of(lane, messages), self.lanes) if messages else []:
-                outputs = fold(state, batch)
-                for stream, owed in outputs.streams.items():
-                    for message in owed:
-                        said.streams[stream][message.key].append(message.value)
-                said.dead.update(
-                    (
-                        lane,
-                        dead.position,
-                        dead.reason,
-                        originals[dead.position].key(),
-                        originals[dead.position].value(),
-                        repr(originals[dead.position].headers() or []),
-                    )
-                    for dead in outputs.dead_letters
-                )
-        return said
+        log = ((lane, self.read(RECORDS, [lane])[lane]) for lane in range(self.lanes))
+        return owed(log, self.lanes, ID_KEY)
+
+    def assert_settled(self) -> Owed:
+        """Everything owed is there, once, and committed; what was owed."""
+        due = self.owed()
+        assert_exactly_once(self.given(), due)
+        assert_pointers(self.committed(), due)
+        return due
 
     def close(self) -> None:
         """End what still runs."""
         for process in self.processes:
             if process.is_running:
                 process.kill()
-
-
-def _dead_letter(message: Any) -> Dead:
-    errors = {
-        name.removeprefix(ERROR_HEADER): value.decode()
-        for name, value in message.headers()
-        if name.startswith(ERROR_HEADER)
-    }
-    own = [header for header in message.headers() if not header[0].startswith(ERROR_HEADER)]
-    where = int(errors["partition"]), int(errors["offset"])
-    return (*where, errors["reason"], message.key(), message.value(), repr(own))
 
 
 def answered(ask: Callable[[], Any]) -> Any:
@@ -344,15 +318,6 @@ def wait_until(is_so: Any, seconds: float) -> None:
     while not is_so():
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(0.05)
-
-
-def assert_exactly_once(given: Said, owed: Said) -> None:
-    """Nothing missing, nothing twice, in order per customer, in every stream."""
-    for stream in STREAMS:
-        for key in owed.streams[stream].keys() | given.streams[stream].keys():
-            is_, should = given.streams[stream].get(key, []), owed.streams[stream].get(key, [])
-            assert is_ == should, f"{stream} of {key.decode()}: {len(is_)}, owed {len(should)}"
-    assert given.dead == owed.dead
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -36,8 +37,8 @@ LOG_LEVEL = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
 controller.listener.names=CONTROLLER
@@ -50,14 +51,16 @@ auto.create.topics.enable=false
 broker.session.timeout.ms=1500
 broker.heartbeat.interval.ms=300
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=500
 offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
 transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={enough}
 share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={enough}
+min.insync.replicas={enough}
 """
 
 
@@ -107,24 +110,59 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-class KafkaServer:
-    """One broker and controller in one JVM; ``more`` properties win over the usual ones."""
+class Node(NamedTuple):
+    """The ports of one member of a cluster."""
 
-    def __init__(self, folder: Path, more: str = "", scram: Sequence[str] = ()) -> None:
+    broker: int
+    controller: int
+
+
+def cluster_id() -> str:
+    """A new one, as Kafka writes them."""
+    return base64.urlsafe_b64encode(b"f" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
+class KafkaServer:
+    """One broker and controller in one JVM: alone, or the n-th of the nodes of a cluster.
+
+    ``more`` properties win over the usual ones.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        nodes: Sequence[Node] = (),
+        number: int = 0,
+        cluster: str = "",
+        more: str = "",
+        scram: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
+        nodes = nodes or [Node(*free_ports(2))]
+        self.copies = len(nodes)
         self._jars = f"{libraries()}/*"
-        self._broker, controller, secured = free_ports(3)
-        self.bootstrap = f"127.0.0.1:{self._broker}"
+        self._broker = nodes[number].broker
+        self.bootstrap = ",".join(f"127.0.0.1:{node.broker}" for node in nodes)
+        (secured,) = free_ports(1)
         self.secured = f"localhost:{secured}"
         """Where ``more`` may listen with TLS."""
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        properties = (PROPERTIES + more).format(
-            broker=self._broker, controller=controller, secured=secured, folder=folder
-        )
+        voters = [f"{n}@127.0.0.1:{node.controller}" for n, node in enumerate(nodes, 1)]
         self._properties = folder / "server.properties"
-        self._properties.write_text(properties)
-        cluster = base64.urlsafe_b64encode(b"f" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        self._properties.write_text(
+            (PROPERTIES + more).format(
+                node=number + 1,
+                voters=",".join(voters),
+                broker=self._broker,
+                controller=nodes[number].controller,
+                secured=secured,
+                copies=self.copies,
+                enough=self.copies // 2 + 1,
+                folder=folder,
+            )
+        )
+        cluster = cluster or cluster_id()
         users = [word for user in scram for word in ("--add-scram", user)]
         format_log = self._java("kafka.tools.StorageTool", "format", "-t", cluster, *users, "-c")
         if format_log.wait(STARTUP_SECONDS) != 0:

@@ -108,3 +108,12 @@ def test_a_log_without_append_times(engagement: Engagement) -> None:
     engagement.alter(RECORDS, "message.timestamp.type", "CreateTime")
     engagement.append(life(100, seed=3))
     assert "LogAppendTime" in refused(engagement)
+
+
+def test_a_build_that_folds_differently_under_the_same_version(engagement: Engagement) -> None:
+    drained(engagement)
+    engagement.state.rename(engagement.folder / "lost")
+    engagement.append(life(200, seed=4))
+    process = engagement.start(runner=("fold", "differs", "0"))
+    assert process.wait() == 5, process.said
+    assert "the log, the settings or the rules have changed" in process.said

@@ -1,16 +1,27 @@
-"""SIGKILL inside each step of a commit and of a snapshot, in turn: nothing is lost or repeated."""
+"""SIGKILL inside each step of commit, snapshot, assign, restore, revoke and leave, in turn.
+
+Whoever died is followed by the next one that dies, so that each start meets what another left.
+"""
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.kafka_flow import Engagement, FlowProcess, assert_exactly_once, wait_until
-from tests.recovery.log import life
-from tests.recovery.runner import COMMIT_STEPS, SNAPSHOT_STEPS
+from tests.kafka_flow import Engagement, FlowProcess, wait_until
+from tests.recovery.log import is_short, life
+from tests.recovery.runner import (
+    ASSIGN_STEPS,
+    COMMIT_STEPS,
+    LEAVE_STEPS,
+    RESTORE_STEPS,
+    REVOKE_STEPS,
+    SNAPSHOT_STEPS,
+)
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -28,6 +39,20 @@ SNAPSHOT = (
     *((step, "before") for step in SNAPSHOT_STEPS),
     ("rename manifest", "after"),
 )
+ASSIGN = (
+    ("consumer_group_metadata", "before", 1),
+    ("committed", "before", 1),
+    ("read manifest", "before", 1),
+    ("read base", "before", 1),
+    ("read delta", "before", 1),
+    ("get_watermark_offsets", "before", 2),
+    ("read base", "after", 1),
+    ("assign", "after", 1),
+    ("assign", "before", 2),
+    ("assign", "after", 2),
+)
+"""With the number of the call: the first ``assign`` stops reading, the second begins it."""
+REVOKE = (*((step, "before") for step in REVOKE_STEPS), ("revoke commit_transaction", "after"))
 SIGKILLED = -9
 
 
@@ -60,14 +85,39 @@ def die_in_each(engagement: Engagement, steps: Sequence[tuple[str, str]]) -> Non
         process = engagement.start(runner=(step, moment, str(number), "0.1"))
         feed_until_dead(engagement, process, log)
         assert process.wait() == SIGKILLED, f"{step}: {process.said}"
+    finish(engagement, log)
+
+
+def finish(engagement: Engagement, log: Iterator[Sequence[bytes]]) -> None:
+    """One more process folds what all of them owe, and drains."""
     process = engagement.start()
     process.wait_started()
     engagement.append(next(log))
     engagement.wait_committed()
     assert process.end() == 0, process.said
-    owed = engagement.owed()
+    owed = engagement.assert_settled()
     assert owed.count("commands")
-    assert_exactly_once(engagement.given(), owed)
+
+
+def has_deltas(engagement: Engagement) -> bool:
+    """Whether a restore has to read one."""
+    newest = [max(lane.glob("manifest-*")) for lane in engagement.state.glob("lane-*")]
+    return any(json.loads(path.read_bytes())["manifest"]["deltas"] for path in newest)
+
+
+def die_in_a_revoke(
+    engagement: Engagement, log: Iterator[Sequence[bytes]], step: str, moment: str
+) -> None:
+    """Others come and go until the process that must give its lanes away dies of it."""
+    doomed = engagement.start("engagement-0", (step, moment, "1", "0.3"))
+    doomed.wait_owning()
+    while doomed.is_running:
+        engagement.append(next(log))
+        other = engagement.start("engagement-1")
+        other.wait_owning()  # its lanes, or those of both once the session of the dead has ended
+        engagement.append(next(log))
+        assert other.end() == 0, other.said
+    assert doomed.wait() == SIGKILLED, f"{step}: {doomed.said}"
 
 
 def test_a_kill_inside_each_step_of_a_commit_loses_and_repeats_nothing(
@@ -81,6 +131,55 @@ def test_a_kill_inside_each_step_of_a_snapshot_loses_and_repeats_nothing(
     engagement: Engagement,
 ) -> None:
     die_in_each(engagement, SNAPSHOT)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(ASSIGN[1::4], id="some"),
+        pytest.param(ASSIGN, id="all", marks=pytest.mark.faults),
+    ],
+)
+def test_a_kill_inside_each_step_of_an_assignment_and_a_restore_loses_and_repeats_nothing(
+    engagement: Engagement, steps: Sequence[tuple[str, str, int]]
+) -> None:
+    assert {step for step, _, _ in ASSIGN} == {*ASSIGN_STEPS, *RESTORE_STEPS}
+    log = pieces(60_000)
+    while not has_deltas(engagement):
+        first = engagement.start(runner=("rename delta", "after", "3", "0.1"))
+        feed_until_dead(engagement, first, log)
+    for step, moment, number in steps:
+        process = engagement.start(runner=(step, moment, str(number), "0.1"))
+        engagement.append(next(log))
+        assert process.wait() == SIGKILLED, f"{step}: {process.said}"
+    finish(engagement, log)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(REVOKE[2:3], id="one"),
+        pytest.param(REVOKE, id="all", marks=pytest.mark.faults),
+    ],
+)
+def test_a_kill_inside_a_revoke_loses_and_repeats_nothing(
+    engagement: Engagement, steps: Sequence[tuple[str, str]]
+) -> None:
+    engagement.environment["FLOWSELL_KAFKA_SESSION_TIMEOUT_MS"] = "1500"
+    log = pieces(60_000)
+    for step, moment in steps[::2] if is_short() else steps:
+        die_in_a_revoke(engagement, log, step, moment)
+    finish(engagement, log)
+
+
+def test_a_kill_while_leaving_the_group_loses_and_repeats_nothing(engagement: Engagement) -> None:
+    log = pieces(60_000)
+    for step in LEAVE_STEPS:
+        process = engagement.start(runner=(step, "after", "1"))
+        process.wait_owning()
+        engagement.append(next(log))
+        assert process.end() == SIGKILLED, f"{step}: {process.said}"
+    finish(engagement, log)
 
 
 def test_a_fate_that_is_not_met_kills_nobody(engagement: Engagement) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.environment import EnvironmentMistake, parse_environment
+from flows.environment import EnvironmentMistake, parse_environment, variables_of
 
 
 def mistake(**variables: str) -> str:
@@ -158,3 +158,24 @@ def test_no_secret_shows_in_the_repr() -> None:
     )
     assert "hush" not in repr(environment)
     assert "sasl.password" in repr(environment)
+
+
+def test_processes_of_one_host_differ_in_their_instance_and_ops_port_alone() -> None:
+    variables = {
+        "PATH": "/bin",
+        "FLOWSELL_KAFKA": "kafka:9092",
+        "FLOWSELL_INSTANCE": "host-a",
+        "FLOWSELL_OPS_PORT_FILE": "/run/port",
+    }
+    environment = parse_environment({"FLOWSELL_INSTANCE": "host-a", "FLOWSELL_OPS_PORT": "9000"})
+    assert variables_of(environment, 2, variables) == {
+        "PATH": "/bin",
+        "FLOWSELL_KAFKA": "kafka:9092",
+        "FLOWSELL_INSTANCE": "host-a-2",
+        "FLOWSELL_OPS_PORT": "9002",
+    }
+
+
+def test_an_ops_port_of_zero_stays_zero_in_every_process() -> None:
+    environment = parse_environment({"FLOWSELL_INSTANCE": "host-a", "FLOWSELL_OPS_PORT": "0"})
+    assert variables_of(environment, 2, {})["FLOWSELL_OPS_PORT"] == "0"
