@@ -7,8 +7,6 @@ State: Kafka's committed positions, and snapshots under FLOWSELL_STATE
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,8 +18,8 @@ from flows.engagement import Settings, build, fingerprint
 from flows.environment import Environment, EnvironmentMistake, read_environment
 from flows.kafka import Topics, client_properties
 from flows.logging import configure
+from flows.saving import Saver
 from flows.stop import Stop, draining_on_signals
-from schemas.engines import EngineError
 from sinks.kafka import KafkaCommitter, KafkaSink
 from sources.group import Group, Membership
 from sources.kafka import KafkaSource, Reader
@@ -47,15 +45,10 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
     properties = client_properties(environment)
     Topics(properties).check(environment.lanes)
     marks = fingerprint(environment.lanes, id_key)
-    store = SnapshotStore(state, marks)
-
-    def save(state: LaneState) -> None:
-        with _storing():
-            store.save(state)
+    saver = Saver(SnapshotStore(state, marks))
 
     def restore(lane: int, at_most: int) -> LaneState:
-        with _storing():
-            return store.restore(lane, id_key, at_most)
+        return saver.restore(lane, id_key, at_most)
 
     committer = KafkaCommitter(properties, instance, GROUP, marks)
     membership = Membership(
@@ -66,7 +59,7 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
         snapshot_seconds=cadence.snapshot_seconds,
         heartbeat_seconds=cadence.heartbeat_seconds,
     )
-    group = Group(membership, committer, restore, save)
+    group = Group(membership, committer, restore, saver.save_now)
     reader = Reader(group, committer)
     committer.original = reader.original
     # The transaction that an earlier life left open ends before positions are asked for.
@@ -77,23 +70,16 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
         flow = build(
             KafkaSource(reader, lambda: stop.draining),
             {"kafka": KafkaSink(committer)},
-            Settings(environment.lanes, save, stop),
+            Settings(environment.lanes, saver.save, stop),
         )
         run_main(flow, epoch_interval=EPOCH)
+        stop.check()
+        saver.finish()
     finally:
+        saver.close()
         reader.close()
         committer.close()
-    stop.check()
     log.info("drained", instance=instance)
-
-
-@contextmanager
-def _storing() -> Iterator[None]:
-    """A store that cannot be reached or written is an engine that failed."""
-    try:
-        yield
-    except OSError as error:
-        raise EngineError(f"the state cannot be read or written: {error}") from error
 
 
 def _required(environment: Environment) -> tuple[str, str, bytes]:

@@ -21,7 +21,7 @@ from pyarrow import fs
 
 import flows.run
 import sinks.kafka
-import state.snapshots
+import state.shelf
 from flows.cli import run
 
 COMMIT_STEPS = (
@@ -131,12 +131,12 @@ def main() -> None:
     assert step in (*COMMIT_STEPS, *SNAPSHOT_STEPS, "none"), step
     fate = Fate(step, moment, int(number))
     sinks.kafka.Producer = doomed_producer(fate)  # type: ignore[attr-defined]
-    found = state.snapshots._filesystem
+    found = state.shelf._filesystem
 
     def doomed_filesystem(uri: str) -> tuple[Any, str]:
         return doomed_files(fate)(), found(uri)[1]
 
-    state.snapshots._filesystem = doomed_filesystem
+    state.shelf._filesystem = doomed_filesystem
     flows.run.Cadence = partial(flows.run.Cadence, *map(float, cadence))  # type: ignore[assignment,misc]
     sys.exit(run(["run", "engagement"]))
 
