@@ -45,7 +45,7 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
     properties = client_properties(environment)
     Topics(properties).check(environment.lanes)
     marks = fingerprint(environment.lanes, id_key)
-    saver = Saver(SnapshotStore(state, marks))
+    saver = Saver(SnapshotStore(state, marks), stop.fail)
 
     def restore(lane: int, at_most: int) -> LaneState:
         return saver.restore(lane, id_key, at_most)

@@ -2,7 +2,7 @@
 
 Takes: a ``SnapshotStore``; a lane's state, on the worker's thread
 Delivery: snapshots of a lane are written in the order in which they were taken, bases are merged
-          while nobody waits; what goes wrong is raised by the next call
+          while nobody waits; a write that fails is told at once, and raised by the next call
 Replays: what was taken and not written when the process dies is folded again
 
 A thread, not a process: packing, hashing, compressing and writing let go of the interpreter.
@@ -26,10 +26,20 @@ _log = structlog.get_logger("state")
 
 
 class Saver:
-    """Snapshots of this process's lanes; ``observe`` is told of each that is written."""
+    """Snapshots of this process's lanes.
 
-    def __init__(self, store: SnapshotStore, observe: Observe | None = None) -> None:
+    ``failed`` is told, on the thread that writes, of what makes a write fail; ``observe`` of every
+    snapshot that is written.
+    """
+
+    def __init__(
+        self,
+        store: SnapshotStore,
+        failed: Callable[[BaseException], None],
+        observe: Observe | None = None,
+    ) -> None:
         self._store = store
+        self._failed = failed
         self._observe = observe
         self._thread = ThreadPoolExecutor(1, "snapshots")
         self._writes: dict[int, Future[None]] = {}
@@ -70,13 +80,17 @@ class Saver:
             return
         self._is_waited_for = True
         try:
-            with storing():
-                write.result()
+            write.result()
         finally:
             self._is_waited_for = False
 
     def _write(self, taken: Taken) -> None:
-        saved = self._store.write(taken)
+        try:
+            with storing():
+                saved = self._store.write(taken)
+        except BaseException as failure:
+            self._failed(failure)
+            raise
         if self._observe is not None:
             self._observe(taken.lane, saved)
         if self._store.wants_merge(taken.lane):

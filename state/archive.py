@@ -219,7 +219,9 @@ def _completed(batch: Any, kinds: Mapping[str, Column]) -> Any:
         if name in there:
             arrays.append(batch.column(name))
         else:
-            fresh = np.full(batch.num_rows, kind.default, kind.dtype)
+            fresh = np.zeros(batch.num_rows, kind.dtype)
+            if kind.default != 0:
+                fresh[:] = kind.default
             arrays.append(_to_arrow(fresh, kind))
     return pa.record_batch(arrays, names=["row", *kinds])
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -22,6 +22,8 @@ FORMAT = 1
 
 _LANE, _PART = "lane-", ".part"
 _PIECE_BYTES = 1 << 20
+
+T = TypeVar("T")
 
 
 class Untrusted(Exception):
@@ -148,18 +150,7 @@ class Shelf:
     def manifest(self, lane: int, position: int) -> Manifest:
         """The manifest at a position; raises ``Untrusted``."""
         path = self.path(lane, manifest_name(position))
-        body = _unsealed(path, self._get(path))
-        try:
-            form = msgspec.json.decode(body, type=_Formed).format
-            if form > FORMAT:
-                raise Untrusted(
-                    path,
-                    f"its format is {form}, this release reads up to {FORMAT}",
-                    "start the release that wrote it, or a newer one",
-                )
-            return msgspec.json.decode(body, type=Manifest)
-        except msgspec.MsgspecError:
-            raise Untrusted(path, "it is no manifest") from None
+        return _decoded(path, _unsealed(path, self._get(path)), Manifest)
 
     def read(self, lane: int, file: File) -> pa.Buffer:
         """A file that is what its manifest says; raises ``Untrusted``."""
@@ -176,11 +167,11 @@ class Shelf:
         self._files.create_dir(self._root, recursive=True)
         self._put(f"{self._root}/{name}", _sealed(note))
 
-    def note(self, name: str) -> bytes | None:
-        """A note's JSON; None if there is none; raises ``Untrusted``."""
+    def note(self, name: str, kind: type[T]) -> T | None:
+        """A note read back; None if there is none; raises ``Untrusted``."""
         path = f"{self._root}/{name}"
         try:
-            return _unsealed(path, self._get(path))
+            return _decoded(path, _unsealed(path, self._get(path)), kind)
         except Untrusted as why:
             if isinstance(why.__cause__, FileNotFoundError):
                 return None
@@ -257,6 +248,21 @@ def _unsealed(path: str, content: pa.Buffer) -> bytes:
     if checksum(sealed.manifest) != sealed.sum:
         raise Untrusted(path, "its checksum is wrong")
     return bytes(sealed.manifest)
+
+
+def _decoded(path: str, body: bytes, kind: type[T]) -> T:
+    """The format is judged before anything else is looked at: a newer one may have other fields."""
+    try:
+        form = msgspec.json.decode(body, type=_Formed).format
+        if form > FORMAT:
+            raise Untrusted(
+                path,
+                f"its format is {form}, this release reads up to {FORMAT}",
+                "start the release that wrote it, or a newer one",
+            )
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError:
+        raise Untrusted(path, f"it is no {kind.__name__.lower()}") from None
 
 
 def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:

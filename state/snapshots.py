@@ -95,31 +95,11 @@ class SnapshotStore:
 
     def write(self, taken: Taken) -> Saved:
         """Writes what was taken, and the manifest that makes it count; in the order of taking."""
-        lane, position = taken.lane, taken.position
-        packed = archive.encode(taken.shares)
-        written = self._shelf.put(lane, "base" if taken.is_base else "delta", position, packed)
-        last = self._newest.get(lane)
-        if taken.is_base or last is None:
-            chain = [written]
-            self._merged.pop(lane, None)
-        else:
-            chain = [*_chain(last, self._merged.pop(lane, None)), written]
-        manifest = Manifest(
-            lane=lane,
-            position=position,
-            clock_ms=taken.clock_ms,
-            cleaned_ms=taken.cleaned_ms,
-            digest=f"{taken.digest:016x}",
-            fingerprint=self._fingerprint,
-            base=chain[0],
-            deltas=chain[1:],
-            after=None if last is None else last.mark,
-        )
-        self._shelf.publish(manifest)
-        self._newest[lane] = manifest
-        if last is not None and last.base != manifest.base:
-            self._forget_old(lane)
-        return Saved(position, len(packed), taken.is_base)
+        try:
+            return self._write(taken)
+        except BaseException:
+            self._begun.discard(taken.lane)  # what was taken is lost: the next one takes everything
+            raise
 
     def wants_merge(self, lane: int) -> bool:
         """When the deltas have grown to the size of their base, or are many."""
@@ -176,6 +156,33 @@ class SnapshotStore:
         self._newest[lane] = manifest
         return state
 
+    def _write(self, taken: Taken) -> Saved:
+        lane, position = taken.lane, taken.position
+        packed = archive.encode(taken.shares)
+        written = self._shelf.put(lane, "base" if taken.is_base else "delta", position, packed)
+        last = self._newest.get(lane)
+        if taken.is_base or last is None:
+            chain = [written]
+            self._merged.pop(lane, None)
+        else:
+            chain = [*_chain(last, self._merged.pop(lane, None)), written]
+        manifest = Manifest(
+            lane=lane,
+            position=position,
+            clock_ms=taken.clock_ms,
+            cleaned_ms=taken.cleaned_ms,
+            digest=f"{taken.digest:016x}",
+            fingerprint=self._fingerprint,
+            base=chain[0],
+            deltas=chain[1:],
+            after=None if last is None else last.mark,
+        )
+        self._shelf.publish(manifest)
+        self._newest[lane] = manifest
+        if last is not None and last.base != manifest.base:
+            self._forget_old(lane)
+        return Saved(position, len(packed), taken.is_base)
+
     def _forget_old(self, lane: int) -> None:
         """Keeps the newest bases, what was saved since, and the manifests that stand on them.
 
@@ -229,16 +236,16 @@ def remedy(shelf: Shelf, lane: int, why: Untrusted) -> str:
     for position in shelf.positions(lane):
         path = shelf.path(lane, manifest_name(position))
         manifest = readable.get(position)
-        if manifest is None or why.path in {shelf.path(lane, file.name) for file in manifest.files}:
+        named = [shelf.path(lane, file.name) for file in manifest.files] if manifest else []
+        if manifest is None or why.path in (path, *named):
             spoilt.append(path)
-        elif path != why.path:
+        else:
             sound = position
-    named = spoilt[-1] if len(spoilt) < 2 else f"{len(spoilt)} manifests, {' '.join(spoilt)},"
     if sound >= 0:
-        return f"remove {named} to start from position {sound}, with a longer replay"
+        return f"remove {' '.join(spoilt)} to start from position {sound}, with a longer replay"
     return (
-        f"remove {named} to fold the lane's log from its beginning, or restore a savepoint where "
-        "the log begins later"
+        f"remove {' '.join(spoilt)} to fold the lane's log from its beginning, or restore a "
+        "savepoint where that is gone"
     )
 
 

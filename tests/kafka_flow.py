@@ -197,11 +197,16 @@ class Engagement:
             self._producer.poll(0)
         assert self._producer.flush(60) == 0
 
-    def start(self, instance: str = "engagement-0", runner: Iterable[str] = ()) -> FlowProcess:
+    def start(
+        self,
+        instance: str = "engagement-0",
+        runner: Iterable[str] = (),
+        module: str = "tests.recovery.runner",
+    ) -> FlowProcess:
         """A process; with ``runner`` arguments, one that is told how to go wrong."""
         flowsell = [str(Path(sys.executable).with_name("flowsell")), "run", "engagement"]
         process = FlowProcess(
-            [sys.executable, "-m", "tests.recovery.runner", *runner] if runner else flowsell,
+            [sys.executable, "-m", module, *runner] if runner else flowsell,
             self.environment | {"FLOWSELL_INSTANCE": instance},
             self.folder / f"{instance}.log",
         )
