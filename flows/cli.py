@@ -38,6 +38,7 @@ EXIT_CODES = {
     "sources.files.InputUnreadable": 2,
     "sources.files.InputChanged": 2,
     "sinks.files.OutputUnusable": 2,
+    "state.shelf.NoPlace": 2,
     "sources.files.InputDamaged": 4,
     "flows.limit.TooManyDead": 4,
     "schemas.engines.EngineError": 3,

@@ -18,7 +18,7 @@ from flows.engagement import Settings, build, fingerprint
 from flows.environment import Environment, EnvironmentMistake, read_environment
 from flows.kafka import Topics, client_properties
 from flows.logging import configure
-from flows.saving import Saver
+from flows.saving import Saver, storing
 from flows.stop import Stop, draining_on_signals
 from sinks.kafka import KafkaCommitter, KafkaSink
 from sources.group import Group, Membership
@@ -45,7 +45,8 @@ def run_engagement(environment: Environment, stop: Stop, cadence: Cadence) -> No
     properties = client_properties(environment)
     Topics(properties).check(environment.lanes)
     marks = fingerprint(environment.lanes, id_key)
-    saver = Saver(SnapshotStore(state, marks), stop.fail)
+    with storing():
+        saver = Saver(SnapshotStore(state, marks), stop.fail)
 
     def restore(lane: int, at_most: int) -> LaneState:
         return saver.restore(lane, id_key, at_most)

@@ -118,15 +118,7 @@ def _positions(environment: Environment) -> dict[int, At]:
 def _wanted(environment: Environment) -> Shelf:
     if environment.state is None:
         raise EnvironmentMistake("FLOWSELL_STATE: not set; the URI of the folder of snapshots")
-    return opened(environment.state)
-
-
-def opened(uri: str) -> Shelf:
-    """The shelf at a URI that can be read."""
-    try:
-        return Shelf(uri)
-    except ValueError as error:
-        raise EnvironmentMistake(f"{uri}: {error}") from None
+    return Shelf(environment.state)
 
 
 @contextmanager
@@ -165,7 +157,7 @@ def verify_command(uri: str | None, wants_json: bool) -> None:
     """Read every snapshot under URI (default: FLOWSELL_STATE), or a savepoint."""
     environment = read_environment()
     configure(environment.log)
-    shelf = _wanted(environment) if uri is None else opened(uri)
+    shelf = _wanted(environment) if uri is None else Shelf(uri)
     own = own_fingerprint(environment)
     positions: dict[int, At] = {}
     with storing():
@@ -186,9 +178,9 @@ def verify_command(uri: str | None, wants_json: bool) -> None:
     wrong = [report.lane for report in reports if report.findings]
     if wants_json:
         told = [as_json(report, positions.get(report.lane), now) for report in reports]
-        print_json({"uri": shelf.uri, "trusted": not wrong, "lanes": told})
+        print_json({"uri": shelf.name, "trusted": not wrong, "lanes": told})
     else:
-        print_reports(shelf.uri, reports, positions, now)
+        print_reports(shelf.name, reports, positions, now)
     if wrong:
         raise StateError(f"{len(wrong)} of {len(reports)} lanes cannot be trusted: {wrong}")
 
@@ -203,13 +195,13 @@ def savepoint_command(uri: str, lagging: bool, wants_json: bool) -> None:
     """Copy every lane's newest snapshot to URI; stop the flow first, so that it has drained."""
     environment = read_environment()
     configure(environment.log)
-    source, target = _wanted(environment), opened(uri)
+    source, target = _wanted(environment), Shelf(uri)
     with storing():
         if why := savepoints.refusal_to_make(target):
             raise click.UsageError(why)
         manifests = savepoints.newest(source)
         if not manifests:
-            raise click.UsageError(f"{source.uri} holds no snapshots")
+            raise click.UsageError(f"{source.name} holds no snapshots")
         behind = undrained(manifests, _positions(environment))
         if behind and not lagging:
             raise click.UsageError(
@@ -219,7 +211,7 @@ def savepoint_command(uri: str, lagging: bool, wants_json: bool) -> None:
         with _watched("savepoint", savepoints.size_of(manifests), not wants_json) as step:
             made_at = _instant(time.time())
             listing = savepoints.make(source, target, manifests, made_at, step)
-    _tell("kept", target.uri, listing, wants_json)
+    _tell("kept", target.name, listing, wants_json)
 
 
 @command.command("restore")
@@ -230,7 +222,7 @@ def restore_command(uri: str, discard_newer: bool, wants_json: bool) -> None:
     """Put the savepoint at URI into FLOWSELL_STATE; stop the flow first."""
     environment = read_environment()
     configure(environment.log)
-    source, target = opened(uri), _wanted(environment)
+    source, target = Shelf(uri), _wanted(environment)
     with storing():
         listing = savepoints.read(source)
         if why := savepoints.foreign(listing, own_fingerprint(environment)):
@@ -239,12 +231,12 @@ def restore_command(uri: str, discard_newer: bool, wants_json: bool) -> None:
         if newer and not discard_newer:
             lane, positions = min(newer.items())
             raise click.UsageError(
-                f"{target.uri} holds newer snapshots in {len(newer)} lanes (lane {lane} at "
+                f"{target.name} holds newer snapshots in {len(newer)} lanes (lane {lane} at "
                 f"{positions[-1]}); say --discard-newer to remove them"
             )
         with _watched("restore", listing.size, not wants_json) as step:
             savepoints.restore(source, target, listing, newer, step)
-    _tell("in place", target.uri, listing, wants_json)
+    _tell("in place", target.name, listing, wants_json)
 
 
 def _tell(what: str, uri: str, listing: savepoints.Listing, wants_json: bool) -> None:

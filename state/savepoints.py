@@ -55,9 +55,9 @@ def newest(shelf: Shelf) -> list[Manifest]:
 def refusal_to_make(target: Shelf) -> str:
     """Why no savepoint is made there; empty if one may be."""
     if _listing(target) is not None:
-        return f"{target.uri} holds a savepoint already"
+        return f"{target.name} holds a savepoint already"
     if any(target.positions(lane) for lane in target.lanes()):
-        return f"{target.uri} holds the state of a deployment"
+        return f"{target.name} holds the state of a deployment"
     return ""
 
 
@@ -75,7 +75,7 @@ def read(shelf: Shelf) -> Listing:
     """The listing of a savepoint; raises ``StateError``."""
     listing = _listing(shelf)
     if listing is None:
-        raise StateError(f"{shelf.uri} holds no savepoint: it has no {LISTING}")
+        raise StateError(f"{shelf.name} holds no savepoint: it has no {LISTING}")
     return listing
 
 

@@ -35,6 +35,10 @@ class Untrusted(Exception):
         self.remedy = remedy
 
 
+class NoPlace(Exception):
+    """A URI that leads nowhere; says so without repeating it, for it may hold a secret."""
+
+
 class File(msgspec.Struct, frozen=True):
     """A file of a manifest's own folder, by name, bytes and XXH3 (128 bits, hex)."""
 
@@ -98,11 +102,18 @@ class Entry(NamedTuple):
 
 
 class Shelf:
-    """The lanes' folders under one URI."""
+    """The lanes' folders under one URI; ``name`` is what may be said of it. Raises ``NoPlace``."""
 
     def __init__(self, uri: str) -> None:
-        self.uri = uri
-        self._files, self._root = _filesystem(uri)
+        try:
+            self._files, self._root = _filesystem(uri)
+        except ValueError:
+            raise NoPlace(
+                "the place of snapshots is neither a folder nor a URI of a file system that is "
+                "known here (file://, s3://, gs://)"
+            ) from None
+        scheme, is_uri, _ = uri.partition("://")
+        self.name = f"{scheme}://{self._root}" if is_uri and scheme != "file" else self._root
 
     def lanes(self) -> list[int]:
         """Lanes that have a folder, ascending."""

@@ -168,8 +168,5 @@ def test_a_state_of_an_older_release_that_did_not_drain_is_refused(engagement: E
     line = refused(engagement)
     assert "it was committed by fold 1" in line
     assert "SIGTERM" in line
-    process = engagement.start(runner=(NEVER,), module=OLDER)
-    engagement.wait_committed()
-    process.wait_started()
-    assert process.end() == 0, process.said
+    lived(engagement, seed=5, runner=(NEVER,), module=OLDER)
     assert_right(engagement)

@@ -165,6 +165,22 @@ def test_a_folder_without_snapshots_is_told_and_harmless(
     assert answered(capsys, "savepoint", str(folder))[0] == 2
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("command", ["verify", "savepoint", "restore"])
+def test_a_uri_that_leads_nowhere_is_a_mistake_and_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    code, _, said = answered(capsys, command, "ftp://user:secret@there/state")
+    assert code == 2
+    assert "file://, s3://, gs://" in said
+    assert "secret" not in said
+
+
+def test_a_key_in_a_uri_is_never_shown() -> None:
+    uri = "s3://user:secret@bucket/state?endpoint_override=http://127.0.0.1:1&region=x"
+    assert Shelf(uri).name == "s3://bucket/state"
+
+
 def test_a_savepoint_put_in_place_gives_what_was_saved(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
