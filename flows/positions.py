@@ -1,7 +1,8 @@
 """What the group of the engagement flow has committed, as anyone may ask Kafka for it.
 
 In:    properties of a client; the number of lanes
-Out:   by lane C and what its commit says; ``EngineError`` where Kafka does not answer
+Out:   by lane C, what its commit says, and the log's beginning; ``EngineError`` where Kafka does
+       not answer
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ _RECORDS = TOPICS["records"].name
 
 
 class At(NamedTuple):
-    """C of a lane; ``pointer`` is what the commit says beside it."""
+    """C of a lane, with what the commit says beside it, and where its log begins."""
 
     position: int
     pointer: Pointer | None
+    begin: int
 
 
 def committed(properties: Mapping[str, Any], group: str, lanes: int) -> dict[int, At]:
@@ -33,6 +35,7 @@ def committed(properties: Mapping[str, Any], group: str, lanes: int) -> dict[int
     asked = [TopicPartition(_RECORDS, lane) for lane in range(lanes)]
     try:
         found = consumer.committed(asked, ANSWER_SECONDS)
+        begins = [consumer.get_watermark_offsets(one, ANSWER_SECONDS)[0] for one in asked]
     except KafkaException as failure:
         raise EngineError(f"Kafka does not answer: {failure.args[0].str()}") from None
     finally:
@@ -40,4 +43,7 @@ def committed(properties: Mapping[str, Any], group: str, lanes: int) -> dict[int
     for one in found:
         if one.error is not None:
             raise EngineError(f"Kafka does not say what is committed: {one.error.str()}")
-    return {one.partition: At(max(one.offset, 0), read_pointer(one.metadata)) for one in found}
+    return {
+        one.partition: At(max(one.offset, 0), read_pointer(one.metadata), begin)
+        for one, begin in zip(found, begins, strict=True)
+    }

@@ -31,16 +31,16 @@ from state.trust import Finding, LaneReport, Step, verify, verify_kept
 
 
 def against_kafka(report: LaneReport, at: At) -> list[Finding]:
-    """What of a lane does not go with the position that is committed for it."""
-    newest = report.newest
-    if newest is None:
-        if at.position and not report.findings:
-            what = f"it has no snapshot, and {at.position} is committed"
-            return [Finding(what, "restore a savepoint, or its log is folded from its beginning")]
-        return []
-    if at.pointer and newest.position == at.position and newest.digest != at.pointer.digest:
-        what = f"its snapshot at {at.position} comes from other outputs than were committed there"
-        return [Finding(what, "restore a savepoint of this deployment")]
+    """What of a lane does not go with its log, and with the position that is committed for it."""
+    newest, wanted = report.newest, "restore a savepoint of this deployment"
+    start = newest.position if newest else 0
+    if start < at.begin and not report.findings:
+        what = f"its last snapshot stands at {start}" if newest else "it has no snapshot"
+        return [Finding(f"{what}, and its log begins at {at.begin}", wanted)]
+    committed_there = at.pointer.digest if at.pointer and start == at.position else None
+    if newest and committed_there not in (None, newest.digest):
+        what = f"its snapshot at {start} comes from other outputs than were committed there"
+        return [Finding(what, wanted)]
     return []
 
 

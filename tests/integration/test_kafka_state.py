@@ -7,12 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kafka_flow import Engagement, assert_exactly_once
+from tests.integration.test_kafka_trust import commit_again
+from tests.kafka_flow import Engagement, assert_exactly_once, wait_until
 from tests.recovery.log import life
 
 pytestmark = pytest.mark.xdist_group("kafka")
@@ -117,10 +120,24 @@ def test_verify_compares_with_what_is_committed(engagement: Engagement) -> None:
     assert stands == {lane: (at, at) for lane, at in committed.items()}
     engagement.state.rename(engagement.folder / "lost")
     code, verified, _ = told(engagement, "verify")
+    assert code == 0  # the log is all there, and may be folded from its beginning
+    assert {lane["position"] for lane in verified["lanes"]} == {None}
+    engagement.delete_records(committed)
+    code, verified, _ = told(engagement, "verify")
     assert code == 5
     for lane in verified["lanes"]:
         [wrong] = lane["wrong"]
-        assert wrong["what"] == f"it has no snapshot, and {committed[lane['lane']]} is committed"
+        assert wrong["what"] == f"it has no snapshot, and its log begins at {lane['committed']}"
+
+
+def test_verify_finds_that_other_outputs_were_committed(engagement: Engagement) -> None:
+    lived(engagement, seed=3)
+    commit_again(engagement, "0123456789abcdef")
+    code, verified, _ = told(engagement, "verify")
+    assert code == 5
+    for lane in verified["lanes"]:
+        [wrong] = lane["wrong"]
+        assert "comes from other outputs than were committed there" in wrong["what"]
 
 
 @pytest.mark.parametrize("harm", ["base gone", "manifests gone", "bit flipped"])
@@ -169,4 +186,52 @@ def test_a_state_of_an_older_release_that_did_not_drain_is_refused(engagement: E
     assert "it was committed by fold 1" in line
     assert "SIGTERM" in line
     lived(engagement, seed=5, runner=(NEVER,), module=OLDER)
+    assert_right(engagement)
+
+
+@pytest.fixture
+def disk(engagement: Engagement) -> Iterator[Callable[[str], None]]:
+    """The state folder as a disk of its own, to be mounted again otherwise."""
+    engagement.state.mkdir()
+    folder = str(engagement.state)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "state", folder], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a disk of a certain size takes the right to mount one")
+
+    def again(how: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{how}", folder], check=True)
+
+    yield again
+    for process in engagement.processes:
+        if process.is_running:
+            process.kill()
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("harmed", "why"), [("size=96k", "No space"), ("ro", "Read-only")])
+def test_a_disk_that_is_full_or_read_only_ends_the_flow_and_nothing_is_lost(
+    engagement: Engagement, disk: Callable[[str], None], harmed: str, why: str
+) -> None:
+    process = engagement.start(runner=("none", "before", "0", "0.1"))
+    process.wait_started()
+    engagement.append(life(200, seed=3))
+    if harmed == "ro":
+        wait_until(lambda: any(engagement.state.glob("lane-*/manifest-*")), 30)
+    disk(harmed)
+    more = life(20_000, seed=4)
+
+    def has_ended() -> bool:
+        engagement.append(islice(more, 20))
+        return not process.is_running
+
+    wait_until(has_ended, 120)
+    assert process.wait() == 3, process.said
+    [line] = [line for line in process.said.splitlines() if line.startswith("flowsell:")]
+    assert line.startswith("flowsell: the state cannot be read or written")
+    assert why in line
+    assert told(engagement, "verify")[0] == 0
+    disk("rw,size=64m")
     assert_right(engagement)

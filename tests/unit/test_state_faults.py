@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -119,6 +120,21 @@ def test_a_bit_flipped_in_any_file_is_found_by_verify_and_by_the_start_that_read
         else:
             assert restored(tmp_path, C).position == C
         path.write_bytes(content)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(5 if os.environ.get("FAULTS") == "short" else 100))
+def test_any_harm_to_several_files_ends_in_a_right_start_by_remedies(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = Random(seed)
+    saved(tmp_path, sorted(chance.sample(range(1, C + 1), chance.randint(2, 40))))
+    paths = sorted((tmp_path / "lane-0000").iterdir())
+    for path in chance.sample(paths, min(len(paths), chance.randint(1, 4))):
+        chance.choice([flip, cut, take_away])(path, chance)
+    for _ in remedies(tmp_path):
+        continue
+    assert_right(restored(tmp_path, C))
 
 
 def test_with_every_base_harmed_the_remedy_leads_to_the_log_s_beginning(tmp_path: Path) -> None:
