@@ -8,8 +8,6 @@ State: Kafka's committed positions, and snapshots under FLOWSELL_STATE
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -29,9 +27,9 @@ from flows.environment import (
 from flows.kafka import Topics, client_properties
 from flows.logging import configure
 from flows.ops import serving
+from flows.saving import Saver, storing
 from flows.stop import Stop, draining_on_signals
 from flows.supervise import Pace, Process, Supervisor, start_process
-from schemas.engines import EngineError
 from sinks.kafka import KafkaCommitter, KafkaSink
 from sources.group import Group, Membership
 from sources.kafka import KafkaSource, Reader
@@ -65,16 +63,15 @@ def _run_engagement(environment: Environment, stop: Stop, cadence: Cadence, vita
     properties = client_properties(environment)
     Topics(properties).check(environment.lanes)
     marks = fingerprint(environment.lanes, id_key)
-    store = SnapshotStore(state, marks)
-
-    def save(state: LaneState) -> None:
-        with _storing():
-            saved = store.save(state)
-        vitals.saved(state.lane, saved.size, time.monotonic())
+    with storing():
+        saver = Saver(
+            SnapshotStore(state, marks),
+            stop.fail,
+            lambda lane, saved: vitals.saved(lane, saved.size, time.monotonic()),
+        )
 
     def restore(lane: int, at_most: int) -> LaneState:
-        with _storing():
-            return store.restore(lane, id_key, at_most)
+        return saver.restore(lane, id_key, at_most)
 
     committer = KafkaCommitter(properties, instance, GROUP, marks, vitals=vitals)
     membership = Membership(
@@ -85,7 +82,7 @@ def _run_engagement(environment: Environment, stop: Stop, cadence: Cadence, vita
         snapshot_seconds=cadence.snapshot_seconds,
         heartbeat_seconds=cadence.heartbeat_seconds,
     )
-    group = Group(membership, committer, restore, save, vitals)
+    group = Group(membership, committer, restore, saver.save_now, vitals)
     reader = Reader(group, committer)
     committer.original = reader.original
     # The transaction that an earlier life left open ends before positions are asked for.
@@ -96,24 +93,17 @@ def _run_engagement(environment: Environment, stop: Stop, cadence: Cadence, vita
         flow = build(
             KafkaSource(reader, lambda: stop.draining),
             {"kafka": KafkaSink(committer)},
-            Settings(environment.lanes, save, stop),
+            Settings(environment.lanes, saver.save, stop),
         )
         run_main(flow, epoch_interval=EPOCH)
         stop.check()
+        saver.finish()
         reader.leave()
     finally:
+        saver.close()
         reader.close()
         committer.close()
     log.info("drained", instance=instance)
-
-
-@contextmanager
-def _storing() -> Iterator[None]:
-    """A store that cannot be reached or written is an engine that failed."""
-    try:
-        yield
-    except OSError as error:
-        raise EngineError(f"the state cannot be read or written: {error}") from error
 
 
 def _required(environment: Environment) -> tuple[str, str, bytes]:

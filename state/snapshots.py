@@ -1,27 +1,25 @@
 """Save and restore lanes: base and delta files with checksums under a URI, told by manifests.
 
-Takes: a URI of ``pyarrow.fs`` (a folder, ``file://``, ``s3://``, ``gs://``)
+Takes: a ``Shelf``'s URI (a folder, ``file://``, ``s3://``, ``gs://``)
 Delivery: a manifest appears whole or not at all, and only after the files that it names
 Replays: a restore takes the newest manifest at or below the committed position; what is missing
          or damaged is an error that says so, never an empty state
 
-Layout: ``lane-0003/manifest-<position>.json``, ``base-…`` and ``delta-<position>-<sum>.arrows``.
+``take`` copies what has changed, and is all that a lane waits for; ``write`` and ``merge`` touch no
+table and may run elsewhere, one after the other. A base is merged from the files of its chain and
+goes into the next manifest. The last two bases stay, with what was saved since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-import pyarrow as pa
-import xxhash
-from pyarrow import fs
-
-from state.archive import pack, unpack
+from state import archive
+from state.archive import Share, UnknownLayout
 from state.lane import LaneState
 from state.pointer import difference
+from state.shelf import File, Manifest, Shelf, Untrusted, is_manifest, manifest_name, position_of
 
 _BASES_KEPT = 2
 _DELTAS_PER_BASE = 20
@@ -29,30 +27,6 @@ _DELTAS_PER_BASE = 20
 
 class StateError(Exception):
     """Stored state cannot be trusted; says which lane, which file, and what to do."""
-
-
-class _File(msgspec.Struct, frozen=True):
-    name: str
-    size: int
-    sum: str
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What a lane was at a position, and the files that hold it."""
-
-    lane: int
-    position: int
-    clock_ms: int
-    cleaned_ms: int
-    digest: str
-    fingerprint: dict[str, object]
-    base: _File
-    deltas: list[_File]
-
-
-class _Sealed(msgspec.Struct, frozen=True):
-    sum: str
-    manifest: msgspec.Raw
 
 
 class Saved(NamedTuple):
@@ -63,6 +37,25 @@ class Saved(NamedTuple):
     is_base: bool
 
 
+class Taken(NamedTuple):
+    """A lane at a position: its scalars, and copies of what has to be written."""
+
+    lane: int
+    position: int
+    clock_ms: int
+    cleaned_ms: int
+    digest: int
+    shares: list[Share]
+    is_base: bool
+
+
+class _Merged(NamedTuple):
+    """A base that stands for the first files of the lane's chain."""
+
+    base: File
+    instead: list[File]
+
+
 class SnapshotStore:
     """The snapshots of all lanes of a deployment under one URI.
 
@@ -71,34 +64,69 @@ class SnapshotStore:
 
     def __init__(self, uri: str, fingerprint: Mapping[str, object]) -> None:
         self._fingerprint = dict(fingerprint)
+        self._shelf = Shelf(uri)
+        self._begun: set[int] = set()
         self._newest: dict[int, Manifest] = {}
-        self._files, self._root = _filesystem(uri)
+        self._merged: dict[int, _Merged] = {}
 
     def save(self, state: LaneState) -> Saved:
-        """Writes the rows that changed since the last save (all of them now and then)."""
-        folder = self._folder(state.lane)
-        self._files.create_dir(folder, recursive=True)
-        last = self._newest.get(state.lane)
-        is_base = last is None or _wants_base(last)
-        packed = pack(state.tables, everything=is_base)
-        written = self._write(folder, "base" if is_base else "delta", state.position, packed)
-        manifest = Manifest(
+        """Takes, writes and, now and then, merges."""
+        saved = self.write(self.take(state))
+        if self.wants_merge(state.lane):
+            self.merge(state.lane)
+        return saved
+
+    def take(self, state: LaneState) -> Taken:
+        """Copies the rows that changed since the last time (all of them the first time)."""
+        is_base = state.lane not in self._begun
+        shares = archive.take(state.tables, everything=is_base)
+        for table in state.tables.values():
+            table.changed[: table.rows] = False
+        self._begun.add(state.lane)
+        return Taken(
             lane=state.lane,
             position=state.position,
             clock_ms=state.clock_ms,
             cleaned_ms=state.cleaned_ms,
-            digest=f"{state.digest:016x}",
-            fingerprint=self._fingerprint,
-            base=written if last is None or is_base else last.base,
-            deltas=[] if last is None or is_base else [*last.deltas, written],
+            digest=state.digest,
+            shares=shares,
+            is_base=is_base,
         )
-        self._publish(folder, manifest)
-        self._newest[state.lane] = manifest
-        for table in state.tables.values():
-            table.changed[:] = False
-        if is_base:
-            self._forget_old(folder)
-        return Saved(state.position, len(packed), is_base)
+
+    def write(self, taken: Taken) -> Saved:
+        """Writes what was taken, and the manifest that makes it count; in the order of taking."""
+        try:
+            return self._write(taken)
+        except BaseException:
+            self._begun.discard(taken.lane)  # what was taken is lost: the next one takes everything
+            raise
+
+    def wants_merge(self, lane: int) -> bool:
+        """When the deltas have grown to the size of their base, or are many."""
+        last = self._newest.get(lane)
+        if last is None or lane in self._merged:
+            return False
+        total = sum(file.size for file in last.deltas)
+        return len(last.deltas) >= _DELTAS_PER_BASE or total > last.base.size
+
+    def merge(self, lane: int, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Merges the files of the lane's chain into a base for the next manifest.
+
+        Where one of them is not what it was, the next save writes everything; raises ``StateError``
+        to say so.
+        """
+        last = self._newest.get(lane)
+        if last is None:
+            return
+        try:
+            files = [self._shelf.read(lane, file) for file in last.files]
+            merged = archive.merge(LaneState(lane, b"").tables, files, is_wanted)
+        except (Untrusted, UnknownLayout) as why:
+            self._begun.discard(lane)
+            raise StateError(f"lane {lane}: {why}; the next snapshot is a base of its own") from why
+        if merged is not None and self._newest.get(lane) is last:
+            base = self._shelf.put(lane, "base", last.position, merged)
+            self._merged[lane] = _Merged(base, last.files)
 
     def restore(self, lane: int, id_key: bytes, at_most: int) -> LaneState:
         """The lane at the newest snapshot at or below a position; empty if there never was one.
@@ -106,121 +134,133 @@ class SnapshotStore:
         Raises ``StateError`` where the manifest, a file, or the fingerprint is not what it was.
         """
         state = LaneState(lane, id_key)
+        self._begun.discard(lane)
         self._newest.pop(lane, None)
-        positions = [at for at in self._positions(lane) if at <= at_most]
+        self._merged.pop(lane, None)
+        positions = [at for at in self._shelf.positions(lane) if at <= at_most]
         if not positions:
             return state
-        manifest = self._read_manifest(lane, max(positions))
-        differs = difference(manifest.fingerprint, self._fingerprint, manifest.position == at_most)
-        if differs:
-            raise StateError(f"lane {lane}: the state cannot be used: {differs}")
-        for file in (manifest.base, *manifest.deltas):
-            unpack(state.tables, self._read(manifest, file))
-        state.position = manifest.position
-        state.clock_ms = manifest.clock_ms
-        state.cleaned_ms = manifest.cleaned_ms
-        state.digest = int(manifest.digest, 16)
-        state.rederive()
+        try:
+            manifest = self._shelf.manifest(lane, max(positions))
+            differs = difference(manifest.fingerprint, self._fingerprint, max(positions) == at_most)
+            if differs:
+                raise StateError(f"lane {lane}: the state cannot be used: {differs}")
+            load(self._shelf, manifest, state)
+        except Untrusted as why:
+            raise StateError(
+                f"lane {lane}: {why}; {why.remedy or remedy(self._shelf, lane, why)}"
+            ) from why
         for table in state.tables.values():
             table.changed[:] = False
+        self._begun.add(lane)
         self._newest[lane] = manifest
         return state
 
-    def _folder(self, lane: int) -> str:
-        return f"{self._root}/lane-{lane:04d}"
-
-    def _positions(self, lane: int) -> list[int]:
-        """Positions of all manifests, ascending."""
-        selector = fs.FileSelector(self._folder(lane), allow_not_found=True)
-        names = [info.base_name for info in self._files.get_file_info(selector)]
-        return sorted(
-            int(name.removeprefix("manifest-").removesuffix(".json"))
-            for name in names
-            if name.startswith("manifest-") and name.endswith(".json")
+    def _write(self, taken: Taken) -> Saved:
+        lane, position = taken.lane, taken.position
+        packed = archive.encode(taken.shares)
+        written = self._shelf.put(lane, "base" if taken.is_base else "delta", position, packed)
+        last = self._newest.get(lane)
+        if taken.is_base or last is None:
+            chain = [written]
+            self._merged.pop(lane, None)
+        else:
+            chain = [*_chain(last, self._merged.pop(lane, None)), written]
+        manifest = Manifest(
+            lane=lane,
+            position=position,
+            clock_ms=taken.clock_ms,
+            cleaned_ms=taken.cleaned_ms,
+            digest=f"{taken.digest:016x}",
+            fingerprint=self._fingerprint,
+            base=chain[0],
+            deltas=chain[1:],
+            after=None if last is None else last.mark,
         )
+        self._shelf.publish(manifest)
+        self._newest[lane] = manifest
+        if last is not None and last.base != manifest.base:
+            self._forget_old(lane)
+        return Saved(position, len(packed), taken.is_base)
 
-    def _write(self, folder: str, kind: str, position: int, packed: bytes) -> _File:
-        total = xxhash.xxh3_128_hexdigest(packed)
-        name = f"{kind}-{position:020d}-{total[:8]}.arrows"
-        self._put(f"{folder}/{name}", packed)
-        return _File(name, len(packed), total)
+    def _forget_old(self, lane: int) -> None:
+        """Keeps the newest bases, what was saved since, and the manifests that stand on them.
 
-    def _publish(self, folder: str, manifest: Manifest) -> None:
-        body = msgspec.json.encode(manifest)
-        sealed = _Sealed(xxhash.xxh3_128_hexdigest(body), msgspec.Raw(body))
-        self._put(f"{folder}/{_manifest_name(manifest.position)}", msgspec.json.encode(sealed))
+        Judged by the positions in the names: what another process has just written stays.
+        """
+        manifests = _readable(self._shelf, lane)
+        bases = sorted({manifest.base.position for manifest in manifests}, reverse=True)
+        if len(bases) < _BASES_KEPT:
+            return
+        oldest = bases[_BASES_KEPT - 1]
+        standing = {m.position for m in manifests if m.base.position >= oldest}
+        unread = set(self._shelf.positions(lane)) - {m.position for m in manifests}
+        old = [
+            entry.name
+            for entry in self._shelf.entries(lane)
+            if position_of(entry.name) < oldest
+            or (is_manifest(entry.name) and position_of(entry.name) not in standing | unread)
+        ]
+        # A manifest goes before the files that it names.
+        for name in sorted(old, key=lambda name: not is_manifest(name)):
+            self._shelf.remove(lane, name)
 
-    def _put(self, path: str, content: bytes) -> None:
-        """Object stores put atomically; a file system needs the rename."""
-        part = f"{path}.part" if isinstance(self._files, fs.LocalFileSystem) else path
-        with self._files.open_output_stream(part) as stream:
-            stream.write(content)
-        if part != path:
-            self._files.move(part, path)
 
-    def _read_manifest(self, lane: int, position: int) -> Manifest:
-        path = f"{self._folder(lane)}/{_manifest_name(position)}"
+def load(shelf: Shelf, manifest: Manifest, state: LaneState) -> None:
+    """Fills a fresh state from a manifest's files; raises ``Untrusted``."""
+    for file in manifest.files:
         try:
-            with self._files.open_input_stream(path) as stream:
-                sealed = msgspec.json.decode(stream.read(), type=_Sealed)
-            if xxhash.xxh3_128_hexdigest(bytes(sealed.manifest)) != sealed.sum:
-                raise StateError(_damaged(lane, path, "its checksum is wrong"))
-            return msgspec.json.decode(sealed.manifest, type=Manifest)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise StateError(_damaged(lane, path, "it cannot be read")) from error
-
-    def _read(self, manifest: Manifest, file: _File) -> bytes:
-        folder = self._folder(manifest.lane)
-        path = f"{folder}/{file.name}"
-        advice = f"{folder}/{_manifest_name(manifest.position)}"
-        try:
-            with self._files.open_input_stream(path) as stream:
-                packed: bytes = stream.read()
-        except FileNotFoundError as error:
-            raise StateError(_damaged(manifest.lane, path, "it is missing", advice)) from error
-        except (OSError, pa.ArrowException) as error:
-            raise StateError(_damaged(manifest.lane, path, "it cannot be read", advice)) from error
-        if len(packed) != file.size or xxhash.xxh3_128_hexdigest(packed) != file.sum:
-            raise StateError(_damaged(manifest.lane, path, "its checksum is wrong", advice))
-        return packed
-
-    def _forget_old(self, folder: str) -> None:
-        """Keeps the newest bases with their deltas and manifests; older files go."""
-        lane = int(folder[-4:])
-        kept: set[str] = set()
-        bases: list[str] = []
-        for position in reversed(self._positions(lane)):
-            manifest = self._read_manifest(lane, position)
-            if manifest.base.name not in bases:
-                bases.append(manifest.base.name)
-            if len(bases) > _BASES_KEPT:
-                break
-            kept.add(_manifest_name(position))
-            kept.update(file.name for file in (manifest.base, *manifest.deltas))
-        for info in self._files.get_file_info(fs.FileSelector(folder)):
-            if info.base_name not in kept:
-                self._files.delete_file(info.path)
+            archive.unpack(state.tables, shelf.read(manifest.lane, file))
+        except UnknownLayout as why:
+            raise unknown(shelf, manifest.lane, file, why) from why
+    state.position = manifest.position
+    state.clock_ms = manifest.clock_ms
+    state.cleaned_ms = manifest.cleaned_ms
+    state.digest = int(manifest.digest, 16)
+    state.rederive()
 
 
-def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    if "://" in uri:
-        files, root = fs.FileSystem.from_uri(uri)
-        return files, root.rstrip("/")
-    return fs.LocalFileSystem(), str(Path(uri).absolute())
-
-
-def _wants_base(last: Manifest) -> bool:
-    """When the deltas have grown to the size of their base, or are many."""
-    total = sum(file.size for file in last.deltas)
-    return len(last.deltas) >= _DELTAS_PER_BASE or total > last.base.size
-
-
-def _manifest_name(position: int) -> str:
-    return f"manifest-{position:020d}.json"
-
-
-def _damaged(lane: int, path: str, what: str, manifest: str | None = None) -> str:
-    return (
-        f"lane {lane}: cannot trust {path}: {what}; remove {manifest or path} to start from the "
-        "snapshot before it, with a longer replay"
+def unknown(shelf: Shelf, lane: int, file: File, why: UnknownLayout) -> Untrusted:
+    """A file whose layout is not this release's."""
+    return Untrusted(
+        shelf.path(lane, file.name),
+        f"{why}; another release wrote it",
+        "start that release, or restore a savepoint of this one",
     )
+
+
+def remedy(shelf: Shelf, lane: int, why: Untrusted) -> str:
+    """What to remove so that the lane starts from before what cannot be trusted."""
+    readable = {manifest.position: manifest for manifest in _readable(shelf, lane)}
+    sound, spoilt = -1, []
+    for position in shelf.positions(lane):
+        path = shelf.path(lane, manifest_name(position))
+        manifest = readable.get(position)
+        named = [shelf.path(lane, file.name) for file in manifest.files] if manifest else []
+        if manifest is None or why.path in (path, *named):
+            spoilt.append(path)
+        else:
+            sound = position
+    if sound >= 0:
+        return f"remove {' '.join(spoilt)} to start from position {sound}, with a longer replay"
+    return (
+        f"remove {' '.join(spoilt)} to fold the lane's log from its beginning, or restore a "
+        "savepoint where that is gone"
+    )
+
+
+def _chain(last: Manifest, merged: _Merged | None) -> Sequence[File]:
+    """The files that hold what the last manifest holds, with the merged base for the first."""
+    if merged is None or last.files[: len(merged.instead)] != merged.instead:
+        return last.files
+    return [merged.base, *last.files[len(merged.instead) :]]
+
+
+def _readable(shelf: Shelf, lane: int) -> list[Manifest]:
+    manifests = []
+    for position in shelf.positions(lane):
+        try:
+            manifests.append(shelf.manifest(lane, position))
+        except Untrusted:
+            continue  # ``restore`` and ``verify`` tell of it
+    return manifests

@@ -195,15 +195,17 @@ class Engagement:
         assert self._producer.flush(60) == 0
 
     def start(
-        self, instance: str = "engagement-0", runner: Iterable[str] = (), processes: int = 1
+        self,
+        instance: str = "engagement-0",
+        runner: Iterable[str] = (),
+        processes: int = 1,
+        module: str = "tests.recovery.runner",
     ) -> FlowProcess:
         """A process; with ``runner`` arguments, one that is told how to go wrong."""
         flowsell = [str(Path(sys.executable).with_name("flowsell")), "run", "engagement"]
         many = ["--processes", str(processes)] if processes > 1 else []
         process = FlowProcess(
-            [sys.executable, "-m", "tests.recovery.runner", *runner]
-            if runner
-            else [*flowsell, *many],
+            [sys.executable, "-m", module, *runner] if runner else [*flowsell, *many],
             self.environment | {"FLOWSELL_INSTANCE": instance},
             self.folder / f"{instance}.log",
         )

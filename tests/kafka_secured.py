@@ -75,7 +75,7 @@ class SecuredKafka(KafkaServer):
         self.ca = authority(folder, "ca")
         more = _MORE.format(mechanism=MECHANISM, keystore=keystore(folder, self.ca))
         user = f"{MECHANISM}=[name={USER},password={PASSWORD}]"
-        super().__init__(folder, more, [user])
+        super().__init__(folder, more=more, scram=[user])
 
     def credentials(self, folder: Path) -> dict[str, str]:
         """Variables of a process that may come in."""

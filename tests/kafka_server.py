@@ -138,12 +138,12 @@ class KafkaServer:
         scram: Sequence[str] = (),
     ) -> None:
         self.folder = folder
-        nodes = nodes or [Node(*free_ports(2))]
+        *own, secured = free_ports(3)
+        nodes = nodes or [Node(*own)]
         self.copies = len(nodes)
         self._jars = f"{libraries()}/*"
         self._broker = nodes[number].broker
         self.bootstrap = ",".join(f"127.0.0.1:{node.broker}" for node in nodes)
-        (secured,) = free_ports(1)
         self.secured = f"localhost:{secured}"
         """Where ``more`` may listen with TLS."""
         self._process: subprocess.Popen[bytes] | None = None

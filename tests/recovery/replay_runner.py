@@ -21,6 +21,7 @@ from sinks.clickhouse import Warehouse
 from sinks.clickhouse_engine import ClickHouse
 from sinks.clickhouse_target import Embedded
 from sinks.files import OutputFolder
+from state.shelf import Shelf
 from state.snapshots import SnapshotStore
 
 BLOCK_BYTES = 250_000
@@ -76,7 +77,7 @@ def armed(point: str, times: int) -> None:
     around(OutputFolder, "_append", "before append", "after append")
     around(OutputFolder, "commit_end", "before end", "after end")
     around(SnapshotStore, "save", "before save", "after save")
-    around(SnapshotStore, "_publish", "amid save", "")
+    around(Shelf, "publish", "amid save", "")
     around(os, "fdatasync", "", "amid append")
     around(Warehouse, "flush", "before insert", "after insert")
     around(ClickHouse, "insert", "", "amid insert")

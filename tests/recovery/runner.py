@@ -32,7 +32,7 @@ import operators.score
 import sinks.kafka
 import sources.group
 import sources.kafka
-import state.snapshots
+import state.shelf
 from flows.cli import run
 
 COMMIT_STEPS = (
@@ -241,12 +241,12 @@ def main() -> None:
         sources.kafka.datetime = leaping_clock(int(number))  # type: ignore[attr-defined]
     if step == "fold":
         operators.score.segment_codes = scored_otherwise()  # type: ignore[attr-defined]
-    found = state.snapshots._filesystem
+    found = state.shelf._filesystem
 
     def doomed_filesystem(uri: str) -> tuple[Any, str]:
         return doomed_files(fate)(), found(uri)[1]
 
-    state.snapshots._filesystem = doomed_filesystem
+    state.shelf._filesystem = doomed_filesystem
     flows.run.Cadence = partial(flows.run.Cadence, *map(float, cadence))  # type: ignore[assignment,misc]
     sys.exit(run(["run", "engagement"]))
 
