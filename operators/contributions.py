@@ -90,8 +90,9 @@ def visits_contribution(state: LaneState, rows: Rows, held: Flags | None = None)
     if held is not None:
         attended &= held
     money = np.zeros(len(rows), np.int64)
-    chosen = np.flatnonzero(attended)
-    money[chosen] = visit_money(state, rows[chosen])
+    chosen = attended.nonzero()[0]
+    if len(chosen):
+        money[chosen] = visit_money(state, rows[chosen])
     return Contribution(
         tenant=state.scopes.tenant[visits.scope[rows]],
         day=visits.day[rows],
@@ -162,9 +163,13 @@ def _recount(
 ) -> None:
     """Sets ``after.segment``: kept while the day stays, else the customer's at the day's end."""
     after.segment[:] = UNCOUNTED
-    counts = np.flatnonzero(after.counts)
+    counts = after.counts.nonzero()[0]
+    if not len(counts):
+        return
     today = state.tenant_day(after.tenant[counts], clock_ms[counts])
     over = counts[after.day[counts] < today]
+    if not len(over):
+        return
     kept = before.counts[over] & (before.segment[over] != UNCOUNTED)
     kept &= before.day[over] == after.day[over]
     after.segment[over[kept]] = before.segment[over[kept]]
