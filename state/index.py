@@ -2,7 +2,7 @@
 
 Takes: keys that are already well mixed (their low bits choose the slot) and never 0; they stay in
        the table's own key column, the slots hold nothing but rows
-Costs: 8 to 16 bytes a key at a load of at most one half; nothing is ever removed, an index is
+Costs: 8 to 32 bytes a key at a load of an eighth to a half; nothing is ever removed, an index is
        rebuilt from its table's key column when rows have been freed
 """
 
@@ -56,12 +56,12 @@ class KeyIndex:
         return found
 
     def _find_each(self, keys: U8, slots: I8, found: Rows, pending: NDArray[np.intp]) -> None:
-        """Goes on from these slots, one key after the other."""
+        """Goes on behind these slots, one key after the other."""
         row_in, key_of, last = self._rows.item, self.keys.item, self._last
-        for at, slot, key in zip(
+        for at, passed, key in zip(
             pending.tolist(), slots.tolist(), keys[pending].tolist(), strict=True
         ):
-            slot = (slot + 1) & last
+            slot = (passed + 1) & last
             while (row := row_in(slot)) != _EMPTY and key_of(row) != key:
                 slot = (slot + 1) & last
             found[at] = row
@@ -98,7 +98,8 @@ class KeyIndex:
 
     def _place_each(self, rows: Rows, slots: I8) -> None:
         row_in, last = self._rows.item, self._last
-        for row, slot in zip(rows.tolist(), slots.tolist(), strict=True):
+        for row, wanted in zip(rows.tolist(), slots.tolist(), strict=True):
+            slot = wanted
             while row_in(slot) != _EMPTY:
                 slot = (slot + 1) & last
             self._rows[slot] = row
