@@ -96,8 +96,9 @@ def contribution(
     if held is not None:
         counts &= held
     money = np.zeros(len(rows), np.int64)
-    chosen = np.flatnonzero(counts)
-    money[chosen] = (visit_money if is_visits else payment_money)(state, rows[chosen])
+    chosen = counts.nonzero()[0]
+    if len(chosen):
+        money[chosen] = (visit_money if is_visits else payment_money)(state, rows[chosen])
     came = counts & is_visits
     return Contribution(
         tenant=state.scopes.tenant[table.scope[rows]],
@@ -137,9 +138,13 @@ def _recount(
 ) -> None:
     """Sets ``after.segment``: kept while the day stays, else the customer's at the day's end."""
     after.segment[:] = UNCOUNTED
-    counts = np.flatnonzero(after.counts)
+    counts = after.counts.nonzero()[0]
+    if not len(counts):
+        return
     today = state.tenant_day(after.tenant[counts], clock_ms[counts])
     over = counts[after.day[counts] < today]
+    if not len(over):
+        return
     kept = before.counts[over] & (before.segment[over] != UNCOUNTED)
     kept &= before.day[over] == after.day[over]
     after.segment[over[kept]] = before.segment[over[kept]]

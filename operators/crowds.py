@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def inside(days: I4, today: I4, window: I4) -> Flags:
     """Whether days are inside the window as of today; a version that tells no day always is."""
-    within: Flags = (days == NO_DAY) | (today.astype(np.int64) - days < window)
+    within: Flags = (days > today - window) | (days == NO_DAY)
     return within
 
 

@@ -22,10 +22,15 @@ from state.tables import NO_DAY
 
 @dataclass(slots=True)
 class History:
-    """All visits of some customers: ``owner`` indexes the customers asked for."""
+    """All visits of some customers: ``owner`` indexes the customers asked for.
+
+    And all their clients, with ``client_owner``.
+    """
 
     owner: Rows
     visit: Rows
+    client_owner: Rows
+    client: Rows
 
 
 @dataclass(slots=True)
@@ -47,44 +52,41 @@ def history_of(state: LaneState, customers: Rows) -> History:
     """Follows the chains customer → clients → visits for all customers at once."""
     clients, visits = state.clients, state.visits
     owners = np.arange(len(customers), dtype=np.int32)
-    owner, client = walk(state.customers.first_client[customers], clients.next_client, owners)
-    owner, visit = walk(clients.first_visit[client], visits.next_visit, owner)
-    return History(owner, visit)
+    holder, client = walk(state.customers.first_client[customers], clients.next_client, owners)
+    owner, visit = walk(clients.first_visit[client], visits.next_visit, holder)
+    return History(owner, visit, holder, client)
 
 
-_LONG_CHAIN, _FEW_CHAINS = 64, 16
-"""From here on a call for each step of all chains costs more than one chain after the other."""
+_FEW_CHAINS = 16
+"""So few are followed one after the other sooner than with a call for each step of all of them."""
 
 
 def walk(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
     """Every row of the chains that begin at ``heads``, with its chain's owner."""
     found_owners, found = [], []
-    while True:
-        there = heads >= 0
-        if not there.all():
+    while len(heads) > _FEW_CHAINS:
+        there = (heads >= 0).nonzero()[0]
+        if len(there) < len(heads):
             heads, owners = heads[there], owners[there]
-        if not len(heads):
-            break
         found.append(heads)
         found_owners.append(owners)
         heads = following[heads]
-        if len(found) >= _LONG_CHAIN and len(heads) <= _FEW_CHAINS:
-            for head, owner in zip(heads.tolist(), owners.tolist(), strict=True):
-                rest = _follow(head, following)
-                found.append(rest)
-                found_owners.append(np.full(len(rest), owner, np.int32))
-            break
+    rest_owners, rest = _followed(heads, following, owners)
     if not found:
-        return np.zeros(0, np.int32), np.zeros(0, np.int32)
-    return np.concatenate(found_owners), np.concatenate(found)
+        return rest_owners, rest
+    return np.concatenate([*found_owners, rest_owners]), np.concatenate([*found, rest])
 
 
-def _follow(head: int, following: Rows) -> Rows:
-    rows = []
-    while head >= 0:
-        rows.append(head)
-        head = following.item(head)
-    return np.array(rows, np.int32)
+def _followed(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
+    found_owners, found = [], []
+    next_of = following.item
+    for head, owner in zip(heads.tolist(), owners.tolist(), strict=True):
+        row = head
+        while row >= 0:
+            found.append(row)
+            found_owners.append(owner)
+            row = next_of(row)
+    return np.array(found_owners, np.int32), np.array(found, np.int32)
 
 
 def compute_features(
@@ -96,25 +98,26 @@ def compute_features(
     """
     count = len(customers)
     visits = state.visits
-    attended = visits.status[history.visit] == ATTENDED
+    status, start = visits.status[history.visit], visits.start_ms[history.visit]
+    attended = (status == ATTENDED).nonzero()[0]
     owner, visit = history.owner[attended], history.visit[attended]
     day = visits.day[visit]
-    last_day, last_ms = _gone(state, customers)
+    last_day, last_ms = _gone(state, history, count)
     np.maximum.at(last_day, owner, day)
-    np.maximum.at(last_ms, owner, visits.start_ms[visit])
+    np.maximum.at(last_ms, owner, start[attended])
     window = state.tenants.window[state.customers.tenant[customers]].astype(np.int64)
-    inside = today[owner] - day.astype(np.int64) < window[owner]
-    owner, visit, day = owner[inside], visit[inside], day[inside]
+    inside = (today[owner] - day.astype(np.int64) < window[owner]).nonzero()[0]
+    if len(inside) < len(owner):
+        owner, visit, day = owner[inside], visit[inside], day[inside]
     monetary = np.zeros(count, np.int64)
     np.add.at(monetary, owner, visit_money(state, visit))
     leaves = np.full(count, np.iinfo(np.int64).max)
     np.minimum.at(leaves, owner, day + window[owner])
     if len(state.payments):
-        _add_payments(state, customers, today, window, monetary, leaves)
-    booked = visits.status[history.visit] <= CONFIRMED
-    booked &= visits.start_ms[history.visit] > now_ms[history.owner]
+        _add_payments(state, history, today, window, monetary, leaves)
+    booked = ((status <= CONFIRMED) & (start > now_ms[history.owner])).nonzero()[0]
     next_ms = np.full(count, np.iinfo(np.int64).max)
-    np.minimum.at(next_ms, history.owner[booked], visits.start_ms[history.visit[booked]])
+    np.minimum.at(next_ms, history.owner[booked], start[booked])
     return Features(
         last_day=last_day,
         last_visit_ms=last_ms,
@@ -126,12 +129,13 @@ def compute_features(
 
 
 def _add_payments(
-    state: LaneState, customers: Rows, today: I4, window: I8, monetary: I8, leaves: I8
+    state: LaneState, history: History, today: I4, window: I8, monetary: I8, leaves: I8
 ) -> None:
     clients, payments = state.clients, state.payments
-    owners = np.arange(len(customers), dtype=np.int32)
-    owner, client = walk(state.customers.first_client[customers], clients.next_client, owners)
-    owner, payment = walk(clients.first_payment[client], payments.next_payment, owner)
+    heads = clients.first_payment[history.client]
+    owner, payment = walk(heads, payments.next_payment, history.client_owner)
+    if not len(payment):
+        return
     day = payments.day[payment].astype(np.int64)
     counts = counts_alone(state, payment) & (today[owner] - day < window[owner])
     owner, payment, day = owner[counts], payment[counts], day[counts]
@@ -146,12 +150,10 @@ def _distinct_days(owner: Rows, day: I4, count: int) -> I4:
     return np.bincount(pairs[fresh] >> 32, minlength=count).astype(np.int32)
 
 
-def _gone(state: LaneState, customers: Rows) -> tuple[I4, I8]:
+def _gone(state: LaneState, history: History, count: int) -> tuple[I4, I8]:
     """Last day and instant of visits that have left the lane, over each customer's clients."""
-    last_day = np.full(len(customers), NO_DAY, np.int32)
-    last_ms = np.full(len(customers), NONE)
-    owners = np.arange(len(customers), dtype=np.int32)
-    owner, client = walk(state.customers.first_client[customers], state.clients.next_client, owners)
-    np.maximum.at(last_day, owner, state.clients.gone_day[client])
-    np.maximum.at(last_ms, owner, state.clients.gone_ms[client])
+    last_day = np.full(count, NO_DAY, np.int32)
+    last_ms = np.full(count, NONE)
+    np.maximum.at(last_day, history.client_owner, state.clients.gone_day[history.client])
+    np.maximum.at(last_ms, history.client_owner, state.clients.gone_ms[history.client])
     return last_day, last_ms

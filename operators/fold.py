@@ -295,7 +295,8 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
         )
         bury(state, owed, merged.customer, _moment(work, merged.line))
         due = touched.customer[table.due[touched.customer] <= last_clock]
-        agenda = np.union1d(agenda, due)
+        if len(due):
+            agenda = np.union1d(agenda, due) if len(agenda) else due
     table.slot[customers] = -1
 
 

@@ -168,6 +168,8 @@ def _lines(
 
 def _visits(state: LaneState, events: VisitEvents, scopes: Rows, counts: Counts) -> Named:
     named, space = _lines(state, VISIT, events, scopes, counts)
+    if not len(named.record):
+        return named
     ids = row_keys(space ^ _VISIT_SALT, events.id.view(np.uint64))
     named.visit, _ = state.visits.find_or_add(ids)
     named.client = _client_rows(state, named, space, events.client)
@@ -189,6 +191,8 @@ def _payers(state: LaneState, events: PaymentEvents, scopes: Rows, counts: Count
 
 def _cards(state: LaneState, events: ClientEvents, scopes: Rows, counts: Counts) -> Named:
     named, space = _lines(state, CLIENT, events, scopes, counts)
+    if not len(named.record):
+        return named
     named.client = _client_rows(state, named, space, events.id)
     return named
 
@@ -361,6 +365,7 @@ _COLUMNS = [field.name for field in fields(Named) if field.name not in _WHOLE]
 
 
 def _joined(parts: list[Named]) -> Named:
+    parts = [part for part in parts if len(part.record)] or parts[:1]
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
     return replace(parts[0], **columns)
 

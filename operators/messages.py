@@ -173,7 +173,7 @@ def _hearings(state: LaneState, part: Batch, scopes: Rows, clock_ms: I8, sent: _
     count, others = len(statuses.record), len(incoming.record)
     keys = message_keys(tenants, np.concatenate([_message_ids(statuses), incoming.message]))
     link, since_ms = _links(state, statuses, tenants[:count], now_ms, part.positions, sent)
-    bits = [_bits(state, statuses, scope[:count]), np.full(others, 1 << _CAME, np.uint8)]
+    bits = [_bits(part), np.full(others, 1 << _CAME, np.uint8)]
     at_ms = np.concatenate([statuses.at_ms, incoming.at_ms])
     wanted = at_ms > now_ms - KEPT_MS
     part.counts["ignored", "horizon"] += int(len(wanted) - wanted.sum())
@@ -207,9 +207,10 @@ def _message_ids(statuses: StatusEvents) -> I8:
     return ids
 
 
-def _bits(state: LaneState, statuses: StatusEvents, scope: Rows) -> NDArray[np.uint8]:
-    rows, place = np.unique(scope, return_inverse=True)
-    received = (state.scopes.provider[rows] == RECEIPT)[place]
+def _bits(part: Batch) -> NDArray[np.uint8]:
+    statuses = part.statuses
+    ours = np.array([scope.provider == RECEIPT for scope in part.scopes], np.bool_)
+    received = ours[statuses.scope]
     answer = _RECEIVED + (statuses.status != ACCEPTED)
     bits = np.uint8(1) << np.where(received, answer, statuses.status).astype(np.uint8)
     return bits.astype(np.uint8)

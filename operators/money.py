@@ -20,23 +20,26 @@ from state.tables import Flags
 
 _MAJOR_DIGITS = 3  # decoders give major units in thousandths
 _DIVISORS = np.array([1000, 100, 10, 1], np.int64)
+_HALVES = _DIVISORS // 2
 
 
 def visit_money(state: LaneState, rows: Rows) -> I8:
     """Money of these attended visits; an amount in another currency than the tenant's is none."""
     visits, units = state.visits, state.units
     money = visits.amount[rows]
-    major = np.flatnonzero(visits.is_major[rows])
+    major = visits.is_major[rows].nonzero()[0]
     if len(major):
         tenants = state.scopes.tenant[visits.scope[rows[major]]]
         money[major] = minor_units(state, tenants, money[major])
     money[visits.foreign[rows]] = 0
     if len(units):
         unit = visits.unit[rows]
-        paid = np.flatnonzero((unit >= 0) & (units.count[unit] > 0))
-        unit = unit[paid]
-        holds = units.holder[unit] == rows[paid]
-        money[paid] = np.where(holds, np.maximum(units.paid[unit], 0), 0)
+        paid = (unit >= 0).nonzero()[0]
+        if len(paid):
+            paid = paid[units.count[unit[paid]] > 0]
+            unit = unit[paid]
+            holds = units.holder[unit] == rows[paid]
+            money[paid] = np.where(holds, np.maximum(units.paid[unit], 0), 0)
     return money
 
 
@@ -67,6 +70,6 @@ def payment_minor(state: LaneState, rows: Rows) -> I8:
 
 def minor_units(state: LaneState, tenants: I4, thousandths: I8) -> I8:
     """Minor units of the tenants' currencies, halves away from zero."""
-    divisor = _DIVISORS[np.minimum(state.tenants.exponent[tenants], _MAJOR_DIGITS)]
-    minor: I8 = np.sign(thousandths) * ((np.abs(thousandths) + divisor // 2) // divisor)
-    return minor
+    digits = np.minimum(state.tenants.exponent[tenants], _MAJOR_DIGITS)
+    minor: I8 = (np.abs(thousandths) + _HALVES[digits]) // _DIVISORS[digits]
+    return np.where(thousandths < 0, -minor, minor)

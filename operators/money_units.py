@@ -182,6 +182,11 @@ def place_visits(
     visits, table = state.visits, state.units
     if not len(table):
         return
+    concerned = ((visits.unit[rows] >= 0) | (units >= 0)).nonzero()[0]
+    if not len(concerned):
+        return
+    rows, units, held = rows[concerned], units[concerned], held[concerned]
+    today, window = today[concerned], window[concerned]
     before = visits.unit[rows]
     expired = np.flatnonzero(~held & (before >= 0))
     lost = expired[table.holder[before[expired]] == rows[expired]]

@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import xxhash
 
 from operators.customer_segments import blank_score, changed_scores
@@ -148,5 +149,6 @@ def digest_of(streams: dict[str, list[Message]]) -> int:
     for messages in streams.values():
         if messages:
             positions, _, values = zip(*messages, strict=True)
-            total += sum(map(xxhash.xxh3_64_intdigest, values, positions))
+            hashes = map(xxhash.xxh3_64_intdigest, values, positions)
+            total += int(np.fromiter(hashes, np.uint64, len(values)).sum())
     return total & DIGEST_MASK

@@ -64,6 +64,8 @@ def phone_column(
 ) -> I8:
     """Canonical phones of a column as providers write them; what cannot be one is counted."""
     texts = phones.tolist()
+    if not texts:
+        return np.zeros(0, np.int64)
     found = _written_in_full(texts)
     for at in np.flatnonzero(found == 0).tolist():
         if text := texts[at]:

@@ -64,8 +64,7 @@ class Standing:
 
     def customer_ids(self) -> list[str]:
         """Customer ids as text."""
-        ids: list[str] = self.key.astype("U32").tolist()
-        return ids
+        return list(map(bytes.decode, self.key.tolist()))
 
     def phones(self) -> list[str | None]:
         """E.164, ``None`` where only an alias is known."""

@@ -56,14 +56,15 @@ def reach(state: LaneState, named: Named, lines: Rows, clocks: I8) -> Reach:
     """
     lines = lines[(named.kind[lines] == PAYMENT) | (named.kind[lines] == VISIT)]
     if not len(lines) or not len(state.payments):
-        nothing = lines[:0]
-        return Reach(nothing, nothing, nothing, nothing, nothing, nothing)
+        return _nothing(lines)
     payment, visit = named.payment[lines], named.visit[lines]
     held = np.where(payment >= 0, state.payments.unit[payment], -1)
     held = np.where(visit >= 0, state.visits.unit[visit], held)
     units = np.concatenate([named.money[lines], held]).astype(np.int32)
-    owners = np.concatenate([lines, lines])[units >= 0]
-    units = units[units >= 0]
+    there = (units >= 0).nonzero()[0]
+    if not len(there) and not (payment >= 0).any():
+        return _nothing(lines)
+    owners, units = np.concatenate([lines, lines])[there], units[there]
     line, row = state.unit_visits.of(state.units.scope[units], state.units.number[units])
     others = row != named.visit[owners[line]]
     visits, visit_lines = _distinct(row[others], owners[line[others]])
@@ -82,17 +83,23 @@ def reach(state: LaneState, named: Named, lines: Rows, clocks: I8) -> Reach:
     return _there(state, found, np.concatenate([payment, named.sale[lines], sale]))
 
 
+def _nothing(lines: Rows) -> Reach:
+    nothing = lines[:0]
+    return Reach(nothing, nothing, nothing, nothing, nothing, nothing)
+
+
 def _there(state: LaneState, found: Reach, named: Rows) -> Reach:
     """Without what has left the window, which nobody may touch: it might as well be freed.
 
-    Payments that are ``named`` may come back.
+    Payments that are ``named`` may come back; all of them have been found.
     """
     kept = state.visits.kept_day[found.visit]
     window = _windows(state, state.visits.scope[found.visit])
-    stays = np.flatnonzero(inside(kept, found.visit_today, window))
+    stays = inside(kept, found.visit_today, window).nonzero()[0]
     window = _windows(state, state.payments.scope[found.payment])
     held = is_held(state, found.payment, found.payment_today, window)
-    paid = np.flatnonzero(held | np.isin(found.payment, named))
+    held[found.payment.searchsorted(named[named >= 0])] = True
+    paid = held.nonzero()[0]
     return Reach(
         found.visit[stays],
         found.visit_line[stays],
@@ -108,25 +115,38 @@ def worth(state: LaneState, reached: Reach) -> tuple[Worth, Worth]:
 
     What has left the window is worth nothing to anybody: it might as well have been freed.
     """
-    visits, payments = state.visits, state.payments
-    row = reached.visit
+    return _visits_worth(state, reached), _payments_worth(state, reached)
+
+
+def _visits_worth(state: LaneState, reached: Reach) -> Worth:
+    visits, row = state.visits, reached.visit
+    if not len(row):
+        return _WORTHLESS
     counts = visits.status[row] == ATTENDED
     counts &= inside(visits.kept_day[row], reached.visit_today, _windows(state, visits.scope[row]))
-    by_visit = Worth(
+    return Worth(
         client=visits.client[row],
         owner=np.where(counts, _owners(state, visits.client[row]), -1).astype(np.int32),
         day=visits.day[row],
         money=np.where(counts, visit_money(state, row), 0),
     )
-    row = reached.payment
+
+
+def _payments_worth(state: LaneState, reached: Reach) -> Worth:
+    payments, row = state.payments, reached.payment
+    if not len(row):
+        return _WORTHLESS
     counts = is_held(state, row, reached.payment_today, _windows(state, payments.scope[row]))
-    by_payment = Worth(
+    return Worth(
         client=payments.client[row],
         owner=np.where(counts, _owners(state, payments.client[row]), -1).astype(np.int32),
         day=payments.day[row],
         money=np.where(counts, payment_money(state, row), 0),
     )
-    return by_visit, by_payment
+
+
+_NO_ROWS = np.zeros(0, np.int32)
+_WORTHLESS = Worth(_NO_ROWS, _NO_ROWS, _NO_ROWS, np.zeros(0, np.int64))
 
 
 def is_held(state: LaneState, rows: Rows, today: I4, window: I4) -> Flags:
@@ -147,6 +167,8 @@ def note_changes(
     for old, new, line in zip(
         before, after, (reached.visit_line, reached.payment_line), strict=True
     ):
+        if not len(line):
+            continue
         changed = (old.money != new.money) | ((old.day != new.day) & (new.money != 0))
         # A client that becomes another customer's takes its money along: that is told as such.
         changed |= (old.client != new.client) & ((old.money != 0) | (new.money != 0))
@@ -157,8 +179,11 @@ def note_changes(
 
 def _distinct(rows: Rows, lines: Rows) -> tuple[Rows, Rows]:
     """Each row once; its lines are the same, as one line's units are no other's in a round."""
-    found, first = np.unique(rows, return_index=True)
-    return found, lines[first]
+    order = rows.argsort(kind="stable")
+    ordered = rows[order]
+    first = np.ones(len(rows), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first], lines[order[first]]
 
 
 def _owners(state: LaneState, clients: Rows) -> Rows:

@@ -9,6 +9,8 @@ What has left the window adds nothing: it might as well have been freed.
 
 from __future__ import annotations
 
+import numpy as np
+
 from operators.contributions import Contribution, Tally, contribution, recount
 from operators.crowds import inside
 from operators.identify import Named
@@ -20,10 +22,26 @@ from state.tables import Flags
 
 def reached_contributions(state: LaneState, reached: Reach) -> tuple[Contribution, Contribution]:
     """What the reached visits and payments add now."""
-    return (
-        contribution(state, state.visits, reached.visit, _visits_held(state, reached)),
-        contribution(state, state.payments, reached.payment, _payments_held(state, reached)),
-    )
+    visits = payments = _NOTHING
+    if len(reached.visit):
+        visits = contribution(state, state.visits, reached.visit, _visits_held(state, reached))
+    if len(reached.payment):
+        payments = contribution(
+            state, state.payments, reached.payment, _payments_held(state, reached)
+        )
+    return visits, payments
+
+
+_NO_ROWS, _NO_NUMBERS = np.zeros(0, np.int32), np.zeros(0, np.int64)
+_NOTHING = Contribution(
+    tenant=_NO_ROWS,
+    day=_NO_ROWS,
+    counts=np.zeros(0, np.bool_),
+    visits=_NO_NUMBERS,
+    walk_ins=_NO_NUMBERS,
+    money=_NO_NUMBERS,
+    segment=np.zeros(0, np.int16),
+)
 
 
 def note_reached(

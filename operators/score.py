@@ -64,7 +64,7 @@ def score(
     before = table.segment[customers]
     after = segment_codes(state, tenants, features, today)
     by_time = cause == "time"
-    cause = _by_thresholds(state, tenants, features, today, before, cause)
+    cause = _by_thresholds(state, tenants, features, today, before, cause, by_time)
     scored = (
         (after != before)
         | (features.frequency != table.frequency[customers])
@@ -97,11 +97,17 @@ def score(
 
 
 def _by_thresholds(
-    state: LaneState, tenants: I4, features: Features, today: I4, before: Codes, cause: Causes
+    state: LaneState,
+    tenants: I4,
+    features: Features,
+    today: I4,
+    before: Codes,
+    cause: Causes,
+    by_time: NDArray[np.bool_],
 ) -> Causes:
     """A roll that changes nothing under the boundaries before is what the new ones cause."""
     rules = state.tenants
-    rolls = np.flatnonzero((cause == "time") & (today == rules.bounds_day[tenants]))
+    rolls = (by_time & (today == rules.bounds_day[tenants])).nonzero()[0]
     if not len(rolls):
         return cause
     held = rules.big_before[tenants], rules.fair_before[tenants]

@@ -21,6 +21,7 @@ VACANT, LIVE, GONE = -1, 0, 1
 """Statuses of a payment's row: named but never told, told, told to be deleted."""
 
 _SMALLEST = 1024
+_FEW = 16  # chains; so few are followed one after the other
 
 
 class Payments(Table):
@@ -145,16 +146,32 @@ class UnitVisits:
         visits = self._visits
         row = self._first[self._buckets(scopes, numbers)]
         line = np.arange(len(row), dtype=np.int32)
-        lines, found = [line[:0]], [row[:0]]
-        while True:
-            there = row >= 0
+        lines, found = [], []
+        while len(row) > _FEW:
+            there = (row >= 0).nonzero()[0]
             row, line = row[there], line[there]
-            if not len(row):
-                return np.concatenate(lines), np.concatenate(found)
             same = (visits.money_unit[row] == numbers[line]) & (visits.scope[row] == scopes[line])
             lines.append(line[same])
             found.append(row[same])
             row = visits.next_same[row]
+        rest_lines, rest = self._follow(row, line)
+        same = (visits.money_unit[rest] == numbers[rest_lines]).nonzero()[0]
+        same = same[visits.scope[rest[same]] == scopes[rest_lines[same]]]
+        if not found:
+            return rest_lines[same], rest[same]
+        return np.concatenate([*lines, rest_lines[same]]), np.concatenate([*found, rest[same]])
+
+    def _follow(self, rows: Rows, lines: Rows) -> tuple[Rows, Rows]:
+        """All of these chains, one after the other."""
+        next_of = self._visits.next_same.item
+        found_lines, found = [], []
+        for head, line in zip(rows.tolist(), lines.tolist(), strict=True):
+            row = head
+            while row >= 0:
+                found_lines.append(line)
+                found.append(row)
+                row = next_of(row)
+        return np.array(found_lines, np.int32), np.array(found, np.int32)
 
     def _buckets(self, scopes: Rows, numbers: I8) -> NDArray[np.int64]:
         hashed = mix(self._scopes.key[scopes], numbers.view(np.uint64))

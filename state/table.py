@@ -75,9 +75,15 @@ class Table:
         """
         rows = self.index.find(keys)
         missing = rows < 0
-        if missing.any():
-            fresh, place = np.unique(keys[missing], return_inverse=True)
-            rows[missing] = self._add(fresh)[place]
+        at = missing.nonzero()[0]
+        if len(at) == 1:
+            rows[at] = self._add(keys[at])
+        elif len(at):
+            order = keys[at].argsort()
+            ordered = keys[at[order]]
+            first = np.ones(len(at), np.bool_)
+            first[1:] = ordered[1:] != ordered[:-1]
+            rows[at[order]] = self._add(ordered[first])[first.cumsum() - 1]
         return rows, missing
 
     def touch(self, rows: Rows) -> None:
@@ -112,12 +118,9 @@ class Table:
         first = self.rows
         self._reserve(first + appended)
         self._begin(first + appended)
-        rows = np.concatenate(
-            [
-                np.asarray(reused, np.int32),
-                np.arange(first, first + appended, dtype=np.int32),
-            ]
-        )
+        rows = np.arange(first, first + appended, dtype=np.int32)
+        if reused:
+            rows = np.concatenate([np.array(reused, np.int32), rows])
         self.key[rows] = keys
         self.index.add(rows)
         self.changed[rows] = True

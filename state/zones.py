@@ -99,6 +99,9 @@ class Zones:
         return self.to_instant(zones, days.astype(np.int64) * DAY_MS)
 
     def _offsets(self, table: I8, zones: I4, times: I8) -> I8:
-        keys = (zones.astype(np.int64) << _BITS) + _BASE + times // 1000
-        found: I8 = self._offset_ms[np.searchsorted(table, keys, "right") - 1]
+        keys = zones.astype(np.int64)
+        keys <<= _BITS
+        keys += times // 1000
+        keys += _BASE
+        found: I8 = self._offset_ms[table.searchsorted(keys, "right") - 1]
         return found

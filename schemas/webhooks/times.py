@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -89,10 +90,13 @@ def from_seconds(seconds: Sequence[int]) -> I8:
 
 def yyyymmdd(text: object) -> int:
     """A date written ``YYYY-MM-DD`` (a time may follow) as a number; 0 where it is none."""
-    if type(text) is not str:
-        return 0
+    return _date_number(text[:10]) if type(text) is str else 0
+
+
+@lru_cache(maxsize=65_536)
+def _date_number(text: str) -> int:
     try:
-        day = datetime.fromisoformat(text[:10])
+        day = datetime.fromisoformat(text)
     except ValueError:
         return 0
     return day.year * 10_000 + day.month * 100 + day.day
