@@ -181,8 +181,17 @@ class KafkaServer:
 
     def start(self) -> None:
         """Return once the broker answers on its port."""
+        self.launch()
+        self.wait_answering()
+
+    def launch(self) -> None:
+        """Start; a node of a cluster answers only when most of them have started."""
         self._process = self._java("kafka.Kafka")
-        deadline = time.monotonic() + STARTUP_SECONDS
+
+    def wait_answering(self) -> None:
+        """Until the broker answers on its port."""
+        assert self._process is not None
+        deadline = time.monotonic() + STARTUP_SECONDS * self.copies
         while time.monotonic() < deadline and self._process.poll() is None:
             with (
                 contextlib.suppress(OSError),

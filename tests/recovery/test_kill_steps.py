@@ -101,8 +101,9 @@ def finish(engagement: Engagement, log: Iterator[Sequence[bytes]]) -> None:
 
 def has_deltas(engagement: Engagement) -> bool:
     """Whether a restore has to read one."""
-    newest = [max(lane.glob("manifest-*")) for lane in engagement.state.glob("lane-*")]
-    return any(json.loads(path.read_bytes())["manifest"]["deltas"] for path in newest)
+    lanes = [sorted(lane.glob("manifest-*.json")) for lane in engagement.state.glob("lane-*")]
+    newest = [json.loads(paths[-1].read_bytes()) for paths in lanes if paths]
+    return any(sealed["manifest"]["deltas"] for sealed in newest)
 
 
 def die_in_a_revoke(

@@ -10,7 +10,14 @@ from confluent_kafka import ElectionType, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.kafka_flow import QUIET, RECORDS, Engagement, wait_until
-from tests.kafka_server import KafkaServer, KafkaUnavailableError, Node, cluster_id, free_ports
+from tests.kafka_server import (
+    KafkaServer,
+    KafkaUnavailableError,
+    Node,
+    cluster_id,
+    free_ports,
+    libraries,
+)
 from tests.recovery.log import feeding
 
 pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.faults, pytest.mark.timeout(900)]
@@ -20,16 +27,18 @@ BROKERS = 3
 
 @pytest.fixture
 def brokers(tmp_path: Path) -> Iterator[list[KafkaServer]]:
+    try:
+        libraries()
+    except KafkaUnavailableError as reason:
+        pytest.skip(f"no Apache Kafka here: {reason}")
     ports = free_ports(2 * BROKERS)
     nodes = [Node(*ports[at : at + 2]) for at in range(0, len(ports), 2)]
     cluster = cluster_id()
-    servers: list[KafkaServer] = []
-    try:
-        servers += [KafkaServer(tmp_path / f"{n}", nodes, n, cluster) for n in range(BROKERS)]
-        for server in servers:
-            server.start()
-    except KafkaUnavailableError as reason:
-        pytest.skip(f"no Apache Kafka here: {reason}")
+    servers = [KafkaServer(tmp_path / f"{n}", nodes, n, cluster) for n in range(BROKERS)]
+    for server in servers:
+        server.launch()
+    for server in servers:
+        server.wait_answering()
     wait_until(lambda: len(admin(servers[0]).list_topics(timeout=10).brokers) == BROKERS, 60)
     yield servers
     for server in servers:
