@@ -28,11 +28,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from benchmarks.broker import KafkaServer
 from flows.generate import tenant_of
 from flows.kafka import Topics
 from flows.run import GROUP
 from schemas.topics import TOPICS
-from tests.kafka_server import KafkaServer
 from tests.obligations import Owed, Said, assert_exactly_once, assert_pointers, given, owed
 
 ID_KEY = b"a secret of the tests"

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.kafka_server import KafkaServer, KafkaUnavailableError
+from benchmarks.broker import KafkaServer, KafkaUnavailableError
 
 USER = "flow"
 PASSWORD = "pa55-of-the-tests"

@@ -8,12 +8,12 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # it is a re-export
 
+from benchmarks.broker import KafkaServer
 from flows.cli import run
 from flows.generate import tenant_of
 from flows.living import living
 from schemas.keys import lane_of
 from sources.generator import World
-from tests.kafka_server import KafkaServer
 
 LANES = 3
 

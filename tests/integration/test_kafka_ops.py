@@ -15,6 +15,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.broker import KafkaServer, free_ports
 from flows.run import GROUP
 from schemas.topics import TOPICS
 from tests.kafka_flow import (
@@ -26,7 +27,6 @@ from tests.kafka_flow import (
     answered,
     wait_until,
 )
-from tests.kafka_server import KafkaServer, free_ports
 from tests.recovery.log import life
 
 pytestmark = pytest.mark.xdist_group("kafka")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.broker import KafkaUnavailableError
 from flows.cli import COMMANDS, run
 from flows.kafka import without_secrets
-from tests.kafka_flow import Engagement, answered, assert_exactly_once
+from tests.kafka_flow import Engagement, answered
 from tests.kafka_secured import PASSWORD, SecuredKafka, authority
-from tests.kafka_server import KafkaUnavailableError
+from tests.obligations import assert_exactly_once
 from tests.recovery.log import life
 
 pytestmark = pytest.mark.xdist_group("kafka")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.broker import KafkaServer
 from sources.group import Group, Membership
 from sources.kafka import Reader
 from state.control import Assigned, Data
 from state.lane import LaneState
 from tests.kafka_flow import ID_KEY, LANES, QUIET, Engagement
-from tests.kafka_server import KafkaServer
 
 pytestmark = pytest.mark.xdist_group("kafka")
 

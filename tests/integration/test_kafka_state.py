@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.integration.test_kafka_trust import commit_again
-from tests.kafka_flow import Engagement, assert_exactly_once, wait_until
+from tests.kafka_flow import Engagement, wait_until
+from tests.obligations import assert_exactly_once
 from tests.recovery.log import life
 
 pytestmark = pytest.mark.xdist_group("kafka")

@@ -9,8 +9,7 @@ import pytest
 from confluent_kafka import ElectionType, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from tests.kafka_flow import QUIET, RECORDS, Engagement, wait_until
-from tests.kafka_server import (
+from benchmarks.broker import (
     KafkaServer,
     KafkaUnavailableError,
     Node,
@@ -18,6 +17,7 @@ from tests.kafka_server import (
     free_ports,
     libraries,
 )
+from tests.kafka_flow import QUIET, RECORDS, Engagement, wait_until
 from tests.recovery.log import feeding
 
 pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.faults, pytest.mark.timeout(900)]

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.broker import free_ports
 from flows.environment import EnvironmentMistake
 from flows.metrics import FAMILIES, Clock, registry_of
 from flows.ops import PAGES, Endpoint, serving
 from state.census import Census
 from state.vitals import LaneVitals, Phase, Vitals
-from tests.kafka_server import free_ports
 
 NOW = 1_000.0
 NOW_MS = 1_700_000_000_000.0

@@ -1,0 +1,239 @@
+"""``flowsell bench latency``: from a record's append to the command that it caused, committed.
+
+Takes: a rate for some minutes, three times as much for a minute, and a time to drain
+Out:   a table, or one JSON line: percentiles of all commands, and how long the burst was felt
+Clock: a ``read_committed`` consumer's, on the same machine, against the command's ``created_at``,
+       which is the append time of the record, or the due minute that the clock has passed
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+import orjson
+from confluent_kafka import Consumer, TopicPartition
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.kafka import LANES, now_minute
+from benchmarks.machine import commit, machine
+from benchmarks.pacing import pacing, steady, wait_for
+from benchmarks.site import Engine, Site, cpu_seconds, rss_bytes_of, site
+from benchmarks.workload import CUSTOMERS_PER_TENANT, Load, Town, warmup
+from schemas.topics import TOPICS
+from sources.business import MINUTE, SECOND
+
+COMMANDS = TOPICS["commands"].name
+_WARM_RECORDS_PER_SECOND = 25_000
+"""A slow estimate: the load begins when the warm-up is over for certain."""
+
+Say = Callable[[str], None]
+
+
+class _Made(msgspec.Struct):
+    created_at: str
+
+
+_made = msgspec.json.Decoder(_Made).decode
+
+
+@dataclass
+class Latencies:
+    """When each command was made, and by how much later it was there, in seconds."""
+
+    made: list[float] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
+
+    def between(self, begin: float, end: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Milliseconds of those made between two instants."""
+        made, waited = np.array(self.made), np.array(self.waited)
+        return waited[(made >= begin) & (made < end)] * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Percentiles of one part of the load, in milliseconds."""
+
+    commands: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+def span_of(waited_ms: np.ndarray[Any, np.dtype[np.float64]]) -> Span:
+    """What these commands waited; zeros where there were none."""
+    if not len(waited_ms):
+        return Span(0, 0.0, 0.0, 0.0)
+    p50, p99 = np.percentile(waited_ms, [50, 99])
+    return Span(len(waited_ms), float(p50), float(p99), float(waited_ms.max()))
+
+
+class Watch:
+    """Reads the commands as a sender would, and notes when each was there."""
+
+    def __init__(self, bootstrap: str, lanes: int) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "flowsell.bench.senders",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 10,
+                "log_level": 2,
+            }
+        )
+        ends = [
+            self._consumer.get_watermark_offsets(TopicPartition(COMMANDS, lane), 10)[1]
+            for lane in range(lanes)
+        ]
+        self._consumer.assign(
+            [TopicPartition(COMMANDS, lane, end) for lane, end in enumerate(ends)]
+        )
+
+    def look(self, latencies: Latencies, seconds: float) -> None:
+        """Notes what comes within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            messages = self._consumer.consume(10_000, min(left, 0.01))
+            now = time.time()
+            for message in messages:
+                if message.error() is None:
+                    made = datetime.fromisoformat(
+                        _made(message.value() or b"").created_at
+                    ).timestamp()
+                    latencies.made.append(made)
+                    latencies.waited.append(now - made)
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._consumer.close()
+
+
+def ready(deployment: Site, load: Load, say: Say) -> Engine:
+    """A running engine that knows the past of all customers, before the load begins."""
+    say(f"warming up: {load.customers:,} customers; the load begins in the minute after that")
+    deployment.append(warmup(Town(load)))
+    engine = deployment.start()
+    deployment.wait_committed(engine)
+    if time.time() > load.first_minute / SECOND:
+        raise click.ClickException("the warm-up took longer than was thought: fewer --customers")
+    return engine
+
+
+def planned(load: Load, rate: int, seconds: list[int]) -> Load:
+    """The load, to begin in the minute in which the warm-up will be over."""
+    visits = rate * sum(seconds) // 20
+    records = load.customers * load.visits_each + 2 * visits
+    wait = int(records / _WARM_RECORDS_PER_SECOND) // 60 * MINUTE
+    return steady(load, rate, seconds, now_minute() + wait + MINUTE)
+
+
+def measure(load: Load, rate: int, sustained: int, burst: int, say: Say) -> dict[str, Any]:
+    """The load for ``sustained`` seconds, three times of it for ``burst``, then nothing new."""
+    seconds = [1] * sustained + [3] * burst
+    load = planned(load, rate, seconds)
+    begin = load.first_minute / SECOND
+    calm, over = begin + sustained, begin + sustained + burst
+    with site(load.lanes) as deployment:
+        engine = ready(deployment, load, say)
+        watch, latencies = Watch(deployment.bootstrap, load.lanes), Latencies()
+        with pacing(deployment.bootstrap, load, seconds) as traffic:
+            wait_for(load.first_minute)
+            cpu, rss = cpu_seconds(engine.pid), rss_bytes_of(engine.pid)
+            while traffic.is_alive():
+                watch.look(latencies, 5.0)
+                engine.check()
+                told = span_of(latencies.between(time.time() - 10, time.time()))
+                say(f"{time.time() - begin:,.0f} s: p99 {told.p99_ms:,.0f} ms")
+            drained = _drained(deployment, engine, watch, latencies, over)
+        used, rss_after = cpu_seconds(engine.pid) - cpu, rss_bytes_of(engine.pid)
+        watch.close()
+        engine.drain()
+    first = span_of(latencies.between(begin, calm))
+    return {
+        "rate": rate,
+        "seconds": sustained,
+        "p50_ms": round(first.p50_ms, 1),
+        "p99_ms": round(first.p99_ms, 1),
+        "max_ms": round(first.max_ms, 1),
+        "commands": first.commands,
+        "burst_rate": 3 * rate,
+        "burst_seconds": burst,
+        "burst_p99_ms": round(span_of(latencies.between(calm, over)).p99_ms, 1),
+        "burst_drained_seconds": round(drained, 1),
+        "customers": load.customers,
+        "lanes": load.lanes,
+        "seed": load.seed,
+        "rss_bytes_before": rss,
+        "rss_bytes": rss_after,
+        "cpu_seconds": round(used, 1),
+    }
+
+
+def _drained(
+    deployment: Site, engine: Engine, watch: Watch, latencies: Latencies, over: float
+) -> float:
+    """Seconds from the end of the load until everything of it was committed."""
+    ends = deployment.ends()
+    while sum(deployment.committed()) < sum(ends):
+        watch.look(latencies, 0.1)
+        engine.check()
+    drained = max(0.0, time.time() - over)
+    watch.look(latencies, 1.0)
+    return drained
+
+
+def print_latency(told: dict[str, Any], console: Console) -> None:
+    """A row for each part of the load."""
+    table = Table(title="append of the record to its command, committed")
+    for name in ("load", "records/s", "p50", "p99", "longest", "commands"):
+        table.add_column(name, justify="right")
+    table.add_row(
+        f"{told['seconds']} s", f"{told['rate']:,}", f"{told['p50_ms']:,.0f} ms",
+        f"{told['p99_ms']:,.0f} ms", f"{told['max_ms']:,.0f} ms", f"{told['commands']:,}",
+    )  # fmt: skip
+    if told["burst_seconds"]:
+        burst = f"{told['burst_p99_ms']:,.0f} ms"
+        table.add_row(
+            f"{told['burst_seconds']} s", f"{told['burst_rate']:,}", "", burst, "", "",
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"caught up {told['burst_drained_seconds']} s after the end of the load")
+    console.print(f"{machine()}; commit {commit() or 'unknown'}", soft_wrap=True)
+
+
+@click.command("latency")
+@click.option("--rate", type=click.IntRange(100), default=15_000, show_default=True)
+@click.option("--seconds", type=click.IntRange(5), default=600, show_default=True)
+@click.option("--burst", type=click.IntRange(0), default=60, show_default=True)
+@click.option("--customers", type=click.IntRange(100), default=200_000, show_default=True)
+@click.option("--lanes", type=click.IntRange(1, 4_096), default=LANES, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--quick", is_flag=True, help="A small state and a low rate: does it run?")
+@click.option("--json", "is_json", is_flag=True, help="Print one JSON object at the end.")
+def latency(
+    rate: int,
+    seconds: int,
+    burst: int,
+    customers: int,
+    lanes: int,
+    seed: int,
+    quick: bool,
+    is_json: bool,
+) -> None:
+    """Milliseconds from append to committed command, at a rate and through a burst."""
+    err = Console(stderr=True, highlight=False)
+    if quick:
+        rate, seconds, burst, customers = 1_000, 10, 3, CUSTOMERS_PER_TENANT
+    told = measure(Load(rate, customers, seed, lanes), rate, seconds, burst, err.print)
+    if is_json:
+        click.echo(orjson.dumps(told | {"commit": commit(), "machine": machine()}))
+    else:
+        print_latency(told, Console(highlight=False))

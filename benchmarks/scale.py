@@ -1,0 +1,124 @@
+"""``flowsell bench scale``: what a second process brings, with even tenants and with a large one.
+
+Takes: the backlog of ``bench kafka``
+Out:   a table, or one JSON line: records a second of one and of two processes, and their ratio
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.kafka import LANES, Say, now_minute, wait_past
+from benchmarks.machine import commit, machine
+from benchmarks.site import Engine, Site, site
+from benchmarks.workload import LARGEST_TENANT, Load, Town, live, warmup
+from sources.business import SECOND
+
+PROCESSES = (1, 2)
+SHARES = {"even": 0.0, "skewed": LARGEST_TENANT}
+"""Of the traffic that the largest tenant has."""
+
+
+def measure(load: Load, say: Say) -> dict[str, list[float]]:
+    """Records a second by number of processes, in turn, so that noise falls on both alike."""
+    rates: dict[str, list[float]] = {str(each): [] for each in PROCESSES}
+    town = Town(load)
+    with site(load.lanes) as deployment:
+        say(f"warming up: {load.customers:,} customers")
+        deployment.append(warmup(town))
+        engine = deployment.start()
+        deployment.wait_committed(engine)
+        engine.drain()
+        for number in range(load.runs):
+            processes = PROCESSES[number % len(PROCESSES)]
+            begins = deployment.ends()
+            deployment.append(live(town, number))
+            rates[str(processes)].append(_run(deployment, processes, begins))
+            say(f"{processes} processes: {rates[str(processes)][-1]:,.0f} records/s")
+    return rates
+
+
+def _run(deployment: Site, processes: int, begins: list[int]) -> float:
+    """Works the backlog off, from the first commit after all processes have their lanes."""
+    with ExitStack() as stack:
+        engines = [deployment.start(f"bench-{number}") for number in range(processes)]
+        for engine in engines:
+            stack.callback(engine.close)
+        before = sum(wait_past(deployment, begins, engines[0].check))
+        started = time.perf_counter()
+        deployment.wait_committed(engines[0])
+        seconds = time.perf_counter() - started
+        worked = sum(deployment.committed()) - before
+        _drain(engines)
+    return worked / seconds
+
+
+def _drain(engines: list[Engine]) -> None:
+    for engine in engines:
+        engine.drain()
+
+
+def as_json(load: Load, told: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    """Figures with what they were measured on."""
+    found: dict[str, Any] = {}
+    for name, rates in told.items():
+        one, two = (median(rates[str(each)]) for each in PROCESSES)
+        found[name] = {
+            "one_records_per_second": round(one),
+            "two_records_per_second": round(two),
+            "times": round(two / one, 3),
+            "runs": {each: [round(rate) for rate in runs] for each, runs in rates.items()},
+        }
+    return found | {"customers": load.customers, "lanes": load.lanes, "seed": load.seed}
+
+
+@click.command("scale")
+@click.option("--records", type=click.IntRange(10_000), default=500_000, show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Of each.")
+@click.option("--customers", type=click.IntRange(100), default=100_000, show_default=True)
+@click.option("--lanes", type=click.IntRange(2, 4_096), default=LANES, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--quick", is_flag=True, help="A small state and few records: does it run?")
+@click.option("--json", "is_json", is_flag=True, help="Print one JSON object at the end.")
+def scale(
+    records: int, runs: int, customers: int, lanes: int, seed: int, quick: bool, is_json: bool
+) -> None:
+    """Records a second of one and of two processes on this machine."""
+    err = Console(stderr=True, highlight=False)
+    if quick:
+        records, runs, customers = 30_000, 1, 2_000
+    load = Load(
+        records, customers, seed, lanes, runs * len(PROCESSES), run_ms=SECOND,
+        first_minute=now_minute(), records_per_second=records,
+    )  # fmt: skip
+    told = as_json(
+        load,
+        {
+            name: measure(replace(load, largest_tenant=share), err.print)
+            for name, share in SHARES.items()
+        },
+    )
+    if is_json:
+        click.echo(orjson.dumps(told | {"commit": commit(), "machine": machine()}))
+        return
+    table = Table(title="records topic to committed outputs, by number of processes")
+    for column in ("tenants", "one", "two", "times"):
+        table.add_column(column, justify="right")
+    for name in SHARES:
+        row = told[name]
+        table.add_row(
+            name, f"{row['one_records_per_second']:,}", f"{row['two_records_per_second']:,}",
+            f"{row['times']:.2f}",
+        )  # fmt: skip
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{machine()}; commit {commit() or 'unknown'}", soft_wrap=True)

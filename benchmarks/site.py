@@ -1,0 +1,244 @@
+"""A deployment to measure: a broker, the engine's topics, its processes and what they use.
+
+Takes:    FLOWSELL_KAFKA for a broker that is there; without it a node of Apache Kafka is started
+Delivery: everything that was started ends with ``Site``; the topics' contents are the benchmark's
+          alone, so a broker that is given must have no topics of ours
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from benchmarks.broker import KafkaServer, KafkaUnavailableError
+from flows.kafka import Topics
+from flows.run import GROUP
+from schemas.batch import Chunk
+from schemas.engines import EngineError
+from schemas.topics import TOPICS
+
+ID_KEY = b"bench"
+RECORDS = TOPICS["records"].name
+
+_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+_PATIENCE_SECONDS = 300.0
+
+
+class Engine:
+    """``flowsell run engagement`` as a process of its own."""
+
+    def __init__(self, environment: dict[str, str], log: Path, *options: str) -> None:
+        self.log = log
+        program = [str(Path(sys.executable).with_name("flowsell")), "run", "engagement", *options]
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                program, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=stderr
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def drain(self) -> None:
+        """SIGTERM, and wait until everything is committed and saved."""
+        self._process.send_signal(signal.SIGTERM)
+        if self._process.wait(_PATIENCE_SECONDS) != 0:
+            raise EngineError(f"the engine ended with an error: {self._last_words()}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a lost machine would."""
+        self._process.kill()
+        self._process.wait()
+
+    def check(self) -> None:
+        """Raises where it has ended by itself."""
+        if self._process.poll() is not None:
+            raise EngineError(f"the engine has ended: {self._last_words()}")
+
+    def close(self) -> None:
+        """End it, however it stands."""
+        if self._process.poll() is None:
+            self.kill()
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+class Site:
+    """A broker with empty topics of the engine, and a folder for state and logs."""
+
+    def __init__(self, bootstrap: str, folder: Path, lanes: int, broker_pid: int | None) -> None:
+        self.bootstrap = bootstrap
+        self.folder = folder
+        self.lanes = lanes
+        self.broker_pid = broker_pid
+        self.state = folder / "state"
+        self._engines: list[Engine] = []
+        self._producer: Any = None
+        self._asks = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP, "log_level": 2})
+
+    def start(self, instance: str = "bench-0", *options: str, state: Path | None = None) -> Engine:
+        """An engine of the group; ``state`` where it shall not be the site's."""
+        environment = {
+            "FLOWSELL_KAFKA": self.bootstrap,
+            "FLOWSELL_STATE": (state or self.state).as_uri(),
+            "FLOWSELL_INSTANCE": instance,
+            "FLOWSELL_ID_KEY": ID_KEY.decode(),
+            "FLOWSELL_LANES": str(self.lanes),
+            "FLOWSELL_LOG": "json",
+            "FLOWSELL_OPS_PORT": "0",
+        }
+        engine = Engine(environment, self.folder / f"{instance}.log", *options)
+        self._engines.append(engine)
+        return engine
+
+    def append(self, chunks: Iterable[Chunk]) -> int:
+        """Appends chunks to their lanes; returns once the log has them: how many records."""
+        producer = self.producer()
+        count = 0
+        for chunk in chunks:
+            keys = chunk.keys or [None] * len(chunk.values)
+            for value, key in zip(chunk.values, keys, strict=True):
+                produce(producer, value, key, chunk.lane)
+            count += len(chunk.values)
+        if producer.flush(_PATIENCE_SECONDS):
+            raise EngineError("Kafka did not take the records in time")
+        return count
+
+    def producer(self) -> Any:
+        """A producer of records, one for the site."""
+        if self._producer is None:
+            self._producer = record_producer(self.bootstrap)
+        return self._producer
+
+    def ends(self) -> list[int]:
+        """The end of each lane's log."""
+        lanes = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
+        return [_answered(lambda: self._asks.get_watermark_offsets(lane, 10)[1]) for lane in lanes]  # noqa: B023  # called at once
+
+    def committed(self) -> list[int]:
+        """C of each lane."""
+        lanes = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
+        found = _answered(lambda: self._asks.committed(lanes, 30))
+        return [max(one.offset, 0) for one in found]
+
+    def wait_committed(self, engine: Engine, said: Callable[[int], None] = lambda _: None) -> None:
+        """Until every lane is committed up to its end as of now."""
+        ends, started = self.ends(), time.monotonic()
+        while (missing := sum(ends) - sum(map(min, self.committed(), ends))) > 0:
+            engine.check()
+            if time.monotonic() - started > _PATIENCE_SECONDS * 4:
+                raise EngineError(f"{missing:,} records are not committed in time")
+            said(missing)
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """End every process."""
+        for engine in self._engines:
+            engine.close()
+        self._asks.close()
+
+
+@contextmanager
+def site(lanes: int) -> Iterator[Site]:
+    """A site, gone with everything in it afterwards."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="flowsell-bench-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        bootstrap, pid = os.environ.get("FLOWSELL_KAFKA"), None
+        if bootstrap is None:
+            broker = _started(folder / "kafka")
+            stack.callback(broker.kill)
+            bootstrap, pid = broker.bootstrap, broker.pid
+        topics = Topics({"bootstrap.servers": bootstrap, "log_level": 2})
+        if topics.create(lanes, 1).unchanged:
+            raise click.UsageError(
+                "FLOWSELL_KAFKA: this broker has topics of ours; a benchmark needs one without, "
+                "as it fills them with made-up records"
+            )
+        deployment = Site(bootstrap, folder, lanes, pid)
+        stack.callback(deployment.close)
+        yield deployment
+
+
+def _started(folder: Path) -> KafkaServer:
+    try:
+        broker = KafkaServer(folder)
+        broker.start()
+    except KafkaUnavailableError as reason:
+        raise click.UsageError(
+            f"FLOWSELL_KAFKA: not set, and none can be started: {reason}"
+        ) from None
+    return broker
+
+
+def record_producer(bootstrap: str) -> Any:
+    """A producer as a gateway would have it."""
+    return Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "log_level": 2,
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "message.max.bytes": 16 << 20,
+            "queue.buffering.max.messages": 200_000,
+        }
+    )
+
+
+def produce(producer: Any, value: bytes, key: bytes | None, lane: int) -> None:
+    """Hands one record over, waiting while the producer's buffer is full."""
+    while True:
+        try:
+            producer.produce(RECORDS, value, key, lane)
+        except BufferError:
+            producer.poll(0.05)
+        else:
+            return
+
+
+def cpu_seconds(pid: int | None) -> float:
+    """Processor time that a process has used so far, in user and kernel mode; 0 if not known."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    fields = told.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
+
+
+def rss_bytes_of(pid: int | None) -> int:
+    """Memory that a process holds; 0 if not known."""
+    try:
+        told = Path(f"/proc/{pid}/statm").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return int(told.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _answered(ask: Callable[[], Any]) -> Any:
+    """The answer of a broker that may still be loading."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return ask()
+        except KafkaException as failure:
+            if time.monotonic() > deadline:
+                raise EngineError(f"Kafka does not answer: {failure.args[0].str()}") from None
+            time.sleep(0.05)
