@@ -1,11 +1,11 @@
 """Save lanes behind the worker's back: copying what has changed is all that a lane waits for.
 
 Takes: a ``SnapshotStore``; a lane's state, on the worker's thread
-Delivery: snapshots of a lane are written in the order in which they were taken, bases are merged
-          while nobody waits; a write that fails is told at once, and raised by the next call
+Delivery: snapshots of a lane are written in the order in which they were taken; a write that fails
+          is told at once, and raised by the next call; bases are merged apart, and nobody waits
 Replays: what was taken and not written when the process dies is folded again
 
-A thread, not a process: packing, hashing, compressing and writing let go of the interpreter.
+Threads, not processes: packing, hashing, compressing and writing let go of the interpreter.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ class Saver:
         self._store = store
         self._failed = failed
         self._observe = observe
-        self._thread = ThreadPoolExecutor(1, "snapshots")
+        self._writing = ThreadPoolExecutor(1, "snapshots")
+        self._merging = ThreadPoolExecutor(1, "bases")
         self._writes: dict[int, Future[None]] = {}
-        self._is_waited_for = False
+        self._is_closed = False
 
     def save(self, state: LaneState) -> None:
         """Takes a snapshot, which is written soon; waits for the one of the lane before it."""
@@ -51,7 +52,7 @@ class Saver:
             if lane == state.lane or write.done():
                 self._settle(lane)
         taken = self._store.take(state)
-        self._writes[state.lane] = self._thread.submit(self._write, taken)
+        self._writes[state.lane] = self._writing.submit(self._write, taken)
 
     def save_now(self, state: LaneState) -> None:
         """Saves, and returns once it is written: from then on the lane may be another's."""
@@ -71,18 +72,14 @@ class Saver:
 
     def close(self) -> None:
         """Gives up what has not begun; raises nothing."""
-        self._is_waited_for = True
-        self._thread.shutdown(cancel_futures=True)
+        self._is_closed = True
+        self._writing.shutdown(cancel_futures=True)
+        self._merging.shutdown(cancel_futures=True)
 
     def _settle(self, lane: int) -> None:
         write = self._writes.pop(lane, None)
-        if write is None:
-            return
-        self._is_waited_for = True
-        try:
+        if write is not None:
             write.result()
-        finally:
-            self._is_waited_for = False
 
     def _write(self, taken: Taken) -> None:
         try:
@@ -94,13 +91,13 @@ class Saver:
         if self._observe is not None:
             self._observe(taken.lane, saved)
         if self._store.wants_merge(taken.lane):
-            self._thread.submit(self._merge, taken.lane)
+            self._merging.submit(self._merge, taken.lane)
 
     def _merge(self, lane: int) -> None:
         """What fails here harms nothing that is saved: it is tried again after the next save."""
         try:
             if self._store.wants_merge(lane):
-                self._store.merge(lane, lambda: not self._is_waited_for)
+                self._store.merge(lane, lambda: not self._is_closed)
         except (StateError, OSError) as error:
             _log.warning("bases not merged", lane=lane, why=str(error))
 

@@ -9,6 +9,7 @@ A manifest names the files that hold a lane at its position; ``after`` is what i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -216,10 +217,16 @@ class Shelf:
     def _put(self, path: str, content: pa.Buffer) -> None:
         """Object stores put atomically; a file system needs the rename."""
         part = f"{path}{_PART}" if isinstance(self._files, fs.LocalFileSystem) else path
-        with self._files.open_output_stream(part) as stream:
-            stream.write(content)
-        if part != path:
-            self._files.move(part, path)
+        try:
+            with self._files.open_output_stream(part) as stream:
+                stream.write(content)
+            if part != path:
+                self._files.move(part, path)
+        except OSError:
+            if part != path:
+                with suppress(OSError):  # a disk that is full needs the room
+                    self._files.delete_file(part)
+            raise
 
 
 def checksum(content: pa.Buffer) -> str:

@@ -6,7 +6,7 @@ Replays: a restore takes the newest manifest at or below the committed position;
          or damaged is an error that says so, never an empty state
 
 ``take`` copies what has changed, and is all that a lane waits for; ``write`` and ``merge`` touch no
-table and may run elsewhere, one after the other. A base is merged from the files of its chain and
+table and may each run on a thread of its own. A base is merged from the files of its chain and
 goes into the next manifest. The last two bases stay, with what was saved since.
 """
 
@@ -124,7 +124,7 @@ class SnapshotStore:
         except (Untrusted, UnknownLayout) as why:
             self._begun.discard(lane)
             raise StateError(f"lane {lane}: {why}; the next snapshot is a base of its own") from why
-        if merged is not None and self._newest.get(lane) is last:
+        if merged is not None and lane in self._begun:
             base = self._shelf.put(lane, "base", last.position, merged)
             self._merged[lane] = _Merged(base, last.files)
 

@@ -64,7 +64,8 @@ def in_sync(server: KafkaServer) -> int:
 def lead_again(server: KafkaServer, lanes: int) -> None:
     """Move the leaders back to where they were at first."""
     moved = [TopicPartition(RECORDS, lane) for lane in range(lanes)]
-    admin(server).elect_leaders(ElectionType.PREFERRED, moved).result(30)
+    client = admin(server)  # gone before its answer, it would refuse it
+    client.elect_leaders(ElectionType.PREFERRED, moved).result(30)
 
 
 def test_a_broker_that_is_lost_and_leaders_that_move_change_no_output(

@@ -251,6 +251,7 @@ def test_a_step_of_a_save_that_fails_leaves_the_snapshot_before_it(
                 break
             reached = position
         assert reached < C - 3, "nothing failed"
+    assert not [*tmp_path.rglob("*.part")]
     again = restored(tmp_path, C)
     # A merged base that could not be kept harms no snapshot: the one after which it was tried is.
     assert again.position in (reached, reached + 3)
