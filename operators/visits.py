@@ -22,10 +22,22 @@ from operators.payments import PaymentColumns, apply_payments
 from operators.reach import note_changes, reach, worth
 from operators.reached import note_reached, reached_contributions
 from operators.versions import kept_version, same_version, superseded
-from schemas.batch import ATTENDED, DELETED, I1, I4, I8, NONE, ClientEvents, Objects
+from schemas.batch import (
+    ATTENDED,
+    CANCELLED,
+    DELETED,
+    I1,
+    I4,
+    I8,
+    NO_SHOW,
+    NONE,
+    ClientEvents,
+    Objects,
+)
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY, VACANT, Flags
+from state.zones import MINUTE_MS
 
 
 @dataclass(slots=True)
@@ -183,7 +195,10 @@ def _apply_visits(
     old_owner = np.where(held & (old_client >= 0), clients.customer[old_client], -1)
     old_day = np.where(held, visits.day[rows], NO_DAY).astype(np.int32)
     before = visits_contribution(state, rows, held)
+    was_missed = held & _is_missed(visits.status[rows])
     _store(state, rows, events, at, held, deleted)
+    missed = _is_missed(visits.status[rows]) & ~was_missed
+    visits.missed_at[rows[missed]] = clocks[named.record[lines[missed]]] // MINUTE_MS
     visits.phone[rows] = named.phone[lines]
     stays = deleted & held & (admitted < 0)
     client = np.where(stays, old_client, admitted).astype(np.int32)
@@ -256,6 +271,11 @@ def _repeats(
     content &= visits.phone[rows] == phone
     repeats: Flags = same & (content | (events.status[at] == DELETED))
     return repeats
+
+
+def _is_missed(status: I1) -> Flags:
+    missed: Flags = (status == NO_SHOW) | (status == CANCELLED)
+    return missed
 
 
 def _store(
