@@ -22,6 +22,7 @@ from state.lane import LaneState
 from state.zones import DAY_MS
 
 _SALT = np.uint64(0x61667465722D2D2D)
+_LONGEST_DAY_MS = DAY_MS + 2 * 3_600_000
 _USUAL_S = 3_600
 """How long a visit lasts that does not say."""
 
@@ -72,15 +73,22 @@ def after_visits(
     return joined(parts)
 
 
-def visits_of_days(state: LaneState, history: History) -> dict[int, list[int]]:
-    """All attended visits of each day, under the earliest one."""
-    attended = state.visits.status[history.visit] == ATTENDED
-    if not attended.any():
-        return {}
-    days = _days(state, history.owner[attended], history.visit[attended])
+def visits_of_days(
+    state: LaneState, history: History, owner: Rows, start_ms: I8
+) -> dict[int, list[int]]:
+    """All attended visits of days that begin for their owners at these starts, under the first."""
+    visits = state.visits
+    size = int(history.owner.max(initial=-1)) + 1
+    first_ms, last_ms = np.full(size, np.iinfo(np.int64).max), np.full(size, NONE)
+    np.minimum.at(first_ms, owner, start_ms)
+    np.maximum.at(last_ms, owner, start_ms + _LONGEST_DAY_MS)
+    start = visits.start_ms[history.visit]
+    near = visits.status[history.visit] == ATTENDED
+    near &= (start >= first_ms[history.owner]) & (start < last_ms[history.owner])
+    days = _days(state, history.owner[near], history.visit[near])
     starts, rows = days.first.tolist(), days.visit.tolist()
     ends = [*starts[1:], len(rows)]
-    return {rows[start]: rows[start:end] for start, end in zip(starts, ends, strict=True)}
+    return {rows[begin]: rows[begin:end] for begin, end in zip(starts, ends, strict=True)}
 
 
 def _lasts_ms(state: LaneState, visits: Rows) -> I8:

@@ -16,9 +16,9 @@ import numpy as np
 
 from operators.after_visits import after_visits, visits_of_days
 from operators.birthdays import birthdays
+from operators.bookings import told_visits, visit_occasions
 from operators.coming import Coming, only
 from operators.crowds import inside
-from operators.decide import visit_occasion, visit_text
 from operators.features import History, history_of
 from operators.no_shows import no_shows
 from operators.owed import Due, Owed
@@ -91,7 +91,9 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, change
     table, rules = state.customers, state.tenants.triggers
     tenants = table.tenant[customers]
     birthday = rules["birthday"].some[tenants] | (table.birthday_due[customers] != NEVER)
-    birthday &= change.anew | (_has_several(state, customers) & ~change.by_time)
+    stirred = table.stirred[customers]
+    table.stirred[customers] = False
+    birthday &= change.anew | (stirred & _has_several(state, customers))
     if birthday.any():
         chosen = customers[birthday]
         _plan_birthdays(state, owed, chosen, change.take(birthday))
@@ -99,7 +101,7 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, change
     for kind in _VISITED:
         visited |= rules[kind].some[tenants]
     # Time alone moves nothing but a usual interval.
-    visited &= ~change.by_time | rules["rebook"].some[tenants]
+    visited &= stirred | change.anew | (change.by_time & rules["rebook"].some[tenants])
     if visited.any():
         chosen, number = customers[visited], np.cumsum(visited, dtype=np.int32) - 1
         own = only(history, visited)
@@ -294,22 +296,10 @@ def _tellings(
     rows = due.subject.astype(np.int32)
     start, place = visits.start_ms[rows], visits.place[rows]
     local = state.zones.to_local(places.zone[place], start)
-    listed = {}
+    groups = [[row] for row in subjects]
     if kind == "after_visit":
-        asked = np.zeros(int(history.owner.max(initial=0)) + 1, np.bool_)
-        asked[due.owner] = True
-        listed = visits_of_days(state, only(history, asked))
-    return [
-        (
-            visit_occasion(state, row, starts),
-            visit_text(state, listed.get(row, [row]), starts, wall),
-            branch or None,
-        )
-        for row, starts, wall, branch in zip(
-            subjects,
-            start.tolist(),
-            local.tolist(),
-            places.branch[place].tolist(),
-            strict=True,
-        )
-    ]
+        listed = visits_of_days(state, history, due.owner, start)
+        groups = [listed[row] for row in subjects]
+    told = told_visits(state, groups, start, local)
+    branches = [branch or None for branch in places.branch[place].tolist()]
+    return list(zip(visit_occasions(state, rows, start), told, branches, strict=True))

@@ -1,7 +1,7 @@
 """Tell when customers' birthdays are greeted.
 
 In:    customers and the birthdays that their cards tell, yyyymmdd
-Out:   ``Coming``: birthdays of last year to the year after next, days before them, at a local time
+Out:   ``Coming``: days before birthdays, at a local time: the last ones and the next
 State: read only
 """
 
@@ -16,7 +16,7 @@ from state.lane import LaneState
 from state.zones import DAY_MS, MINUTE_MS
 
 _SALT = np.uint64(0x62697274682D2D2D)
-_YEARS = range(-1, 3)  # half a year before or after a birthday may be in another year
+_YEARS = (-1, 0, 1)
 
 
 def birthday_days(years: I8, birthday: I4) -> I8:
@@ -39,9 +39,9 @@ def birthdays(state: LaneState, customers: Rows, birthday: I4, today: I4) -> Com
         own = rules.key[tenants, slot] != 0
         owner, tenants = told[own].astype(np.int32), tenants[own]
         key, zone = rules.key[tenants, slot], state.tenants.zone[tenants]
-        shift = rules.column("at_minute")[tenants, slot] * MINUTE_MS
-        shift -= rules.column("days_before")[tenants, slot] * DAY_MS
-        this = today[owner].astype("M8[D]").astype("M8[Y]").astype(np.int64) + 1970
+        ahead = rules.column("days_before")[tenants, slot]
+        shift = rules.column("at_minute")[tenants, slot] * MINUTE_MS - ahead * DAY_MS
+        this = (today[owner] + ahead).astype("M8[D]").astype("M8[Y]").astype(np.int64) + 1970
         for further in _YEARS:
             years = this + further
             local = birthday_days(years, birthday[owner]) * DAY_MS + shift

@@ -17,10 +17,9 @@ from operators.gate import refusal
 from operators.owed import Due, Owed, Sent
 from operators.profiles import NOWHERE, Standing, standing_of
 from operators.segments import own_day
-from operators.texts import instant_text, minute_text, segment_text, wall_text
-from schemas.batch import SERVICES_SEPARATOR
+from operators.texts import instant_text, segment_text
 from schemas.keys import command_id, decision_id
-from schemas.outputs import Command, Decision, Rfm, Visit
+from schemas.outputs import Command, Decision, Rfm
 from schemas.segments import SCHEME
 from schemas.settings import TenantSettings
 from state.lane import LaneState
@@ -149,31 +148,3 @@ def _command(due: Due, identity: str, who: _Person) -> Command:
         due.occasion,
         False,  # withdrawn
     )
-
-
-def visit_text(state: LaneState, visits: list[int], start_ms: int, local_ms: int) -> Visit:
-    """The booking as a command tells it; visits in order of their start."""
-    table, words = state.visits, state.words.text
-    services: list[str] = []
-    staff: list[str] = []
-    for row in visits:
-        service, name = table.services.item(row), table.staff.item(row)
-        if service >= 0:
-            services += words[service].split(SERVICES_SEPARATOR)
-        if name >= 0 and words[name] not in staff:
-            staff.append(words[name])
-    ids = [visit_id(state, row) for row in visits]
-    return Visit(ids, instant_text(start_ms), wall_text(local_ms), services, staff)
-
-
-def visit_id(state: LaneState, row: int) -> str:
-    """The provider's id as text."""
-    text: str | None = state.visits.id_text[row]
-    return text if text is not None else str(state.visits.id.item(row))
-
-
-def visit_occasion(state: LaneState, row: int, start_ms: int) -> str:
-    """``visit:<provider>:<branch>:<id>@<start minute>``."""
-    scope = state.visits.scope.item(row)
-    provider, branch = state.scopes.provider[scope], state.scopes.branch[scope]
-    return f"visit:{provider}:{branch}:{visit_id(state, row)}@{minute_text(start_ms)}"

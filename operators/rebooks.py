@@ -62,7 +62,10 @@ def usual_intervals(count: int, owner: Rows, day: I4) -> I8:
 
     ``owner`` and ``day`` are a line for each attended visit inside the window.
     """
-    pairs = np.unique((owner.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31)))
+    pairs = np.sort((owner.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31)))
+    fresh = np.ones(len(pairs), np.bool_)
+    fresh[1:] = pairs[1:] != pairs[:-1]
+    pairs = pairs[fresh]
     whose = pairs >> 32
     same = whose[1:] == whose[:-1]
     gaps, whose = np.diff(pairs)[same], whose[1:][same]

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.decide import visit_occasion, visit_text, withdraw
+from operators.bookings import told_visits, visit_occasions
+from operators.decide import withdraw
 from operators.features import History
 from operators.owed import Due, Owed
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
@@ -133,41 +134,38 @@ def _dues(
     listed = dict(zip(days.visit[days.first].tolist(), days.lists(), strict=True))
     start = visits.held_ms[ready.visit]
     place = visits.place[ready.visit]
-    tenants = places.tenant[place].tolist()
+    local = state.zones.to_local(places.zone[place], start)
+    groups = [listed[visit] for visit in ready.visit.tolist()]
     rules = state.tenants.triggers["reminder"].of
-    dues = []
-    for customer, mark, visit, rule, tenant, starts, local, due, now, position, branch in zip(
-        customers[ready.owner].tolist(),
-        marks.tolist(),
-        ready.visit.tolist(),
-        ready.rule.tolist(),
-        tenants,
-        start.tolist(),
-        state.zones.to_local(places.zone[place], start).tolist(),
-        due_ms[ready.owner].tolist(),
-        moment.now_ms[ready.owner].tolist(),
-        moment.position[ready.owner].tolist(),
-        places.branch[place].tolist(),
-        strict=True,
-    ):
-        trigger = rules[tenant][rule]
-        lasting = starts if trigger.ttl_ms is None else min(starts, due + trigger.ttl_ms)
-        dues.append(
-            Due(
-                customer=customer,
-                trigger=trigger,
-                occasion=visit_occasion(state, visit, starts),
-                due_ms=due,
-                made_ms=due,
-                now_ms=now,
-                position=position,
-                expires_ms=lasting,
-                visit=visit_text(state, listed[visit], starts, local),
-                branch=branch or None,
-                mark=mark,
-            )
+    return [
+        Due(
+            customer=customer,
+            trigger=(trigger := rules[tenant][rule]),
+            occasion=occasion,
+            due_ms=due,
+            made_ms=due,
+            now_ms=now,
+            position=at,
+            expires_ms=starts if trigger.ttl_ms is None else min(starts, due + trigger.ttl_ms),
+            visit=visit,
+            branch=branch or None,
+            mark=mark,
         )
-    return dues
+        for customer, mark, occasion, visit, rule, tenant, starts, due, now, at, branch in zip(
+            customers[ready.owner].tolist(),
+            marks.tolist(),
+            visit_occasions(state, ready.visit, start),
+            told_visits(state, groups, start, local),
+            ready.rule.tolist(),
+            places.tenant[place].tolist(),
+            start.tolist(),
+            due_ms[ready.owner].tolist(),
+            moment.now_ms[ready.owner].tolist(),
+            moment.position[ready.owner].tolist(),
+            places.branch[place].tolist(),
+            strict=True,
+        )
+    ]
 
 
 @dataclass(slots=True)

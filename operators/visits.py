@@ -197,8 +197,9 @@ def _apply_visits(
     before = visits_contribution(state, rows, held)
     was_missed = held & _is_missed(visits.status[rows])
     _store(state, rows, events, at, held, deleted)
-    missed = _is_missed(visits.status[rows]) & ~was_missed
-    visits.missed_at[rows[missed]] = clocks[named.record[lines[missed]]] // MINUTE_MS
+    is_missed = _is_missed(visits.status[rows])
+    newly = is_missed & ~was_missed
+    visits.missed_at[rows[newly]] = clocks[named.record[lines[newly]]] // MINUTE_MS
     visits.phone[rows] = named.phone[lines]
     stays = deleted & held & (admitted < 0)
     client = np.where(stays, old_client, admitted).astype(np.int32)
@@ -212,6 +213,8 @@ def _apply_visits(
     place(state, owner, old_owner, old_day, days, events.today[at], within)
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
     factual = was_attended | is_attended
+    stirs = factual | was_missed | is_missed
+    _stir(state, np.concatenate([owner[stirs], old_owner[stirs]]))
     cause = np.where(factual, changed, np.where(linked, Cause.IDENTITY, Cause.CORRECTION))
     touched.add(owner, lines, cause.astype(np.int8))
     left = (old_owner != owner) & (old_owner >= 0)
@@ -255,6 +258,7 @@ def _keep_first_starts(
     counted = found & (visits.status[rows] == ATTENDED) & (visits.client[rows] >= 0)
     owner = state.clients.customer[visits.client[rows[counted]]]
     touched.add(owner, lines[counted], Cause.CORRECTION)
+    _stir(state, owner)
 
 
 def _repeats(
@@ -271,6 +275,11 @@ def _repeats(
     content &= visits.phone[rows] == phone
     repeats: Flags = same & (content | (events.status[at] == DELETED))
     return repeats
+
+
+def _stir(state: LaneState, customers: Rows) -> None:
+    """Whose visits bring something else than before is looked at when the round is over."""
+    state.customers.stirred[customers[customers >= 0]] = True
 
 
 def _is_missed(status: I1) -> Flags:
@@ -323,6 +332,7 @@ def _advance_last_day(
     remember_last_day(state, client, events.day[at], events.start_ms[at])
     note_visit_phone(state, named, lines, client, events.name[at], touched)
     touched.add(state.clients.customer[client], lines, Cause.BECAME_ATTENDED)
+    _stir(state, state.clients.customer[client])
 
 
 def _keep_expired(state: LaneState, rows: Rows) -> None:

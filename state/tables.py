@@ -105,6 +105,7 @@ class Customers(Table):
         "first_client": Column("i4", -1, derived=True),
         "first_alias": Column("i4", -1, derived=True),
         "slot": Column("i4", -1, derived=True),
+        "stirred": Column("?", derived=True),
     }
     tenant: I4
     phone: I8
@@ -132,6 +133,7 @@ class Customers(Table):
     first_client: I4
     first_alias: I4
     slot: I4
+    stirred: Flags
 
 
 class Clients(Table):
