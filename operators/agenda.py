@@ -122,6 +122,30 @@ def fire(
         _plan_visits(state, owed, customers, history_of(state, customers), change)
 
 
+def vanished(state: LaneState, customers: Rows, marks: Rows, now_ms: I8) -> Flags:
+    """Whether the reason is gone for which messages of these occasions wait; a line for each.
+
+    Nobody came on that day after all, nothing was missed, or the customer has come since.
+    """
+    occasions, table = state.occasions, state.customers
+    who, first = np.unique(customers, return_index=True)
+    moment = now_ms[first]
+    within = _within(state, who, history_of(state, who), own_day(state, who, moment))
+    found = _occasions(state, who, within, moment)
+    about, rule = occasions.visit[marks], occasions.rule[marks]
+    gone = np.zeros(len(marks), np.bool_)
+    for kind, every in found.items():
+        keys = state.tenants.triggers[kind].key[table.tenant[customers]]
+        if kind == "winback":
+            over = table.last_day[customers] > about
+        elif kind == "rebook":
+            over = table.last_visit_ms[customers] > state.visits.start_ms[about]
+        else:
+            over = ~np.isin(occasions.key[marks], every.mark)
+        gone |= over & (keys == rule[:, None]).any(axis=1)
+    return gone
+
+
 def _has_several(state: LaneState, customers: Rows) -> Flags:
     """Customers of several cards: which of them speaks depends on their visits."""
     head = state.customers.first_client[customers]
@@ -141,24 +165,33 @@ def _plan_birthdays(state: LaneState, owed: Owed, customers: Rows, change: Chang
 def _plan_visits(
     state: LaneState, owed: Owed, customers: Rows, history: History, change: Change
 ) -> None:
-    """The kinds that visits make; what has left the window is not looked at."""
-    tenants = state.customers.tenant[customers]
-    rules, today = state.tenants.triggers, change.today[history.owner]
-    window = state.tenants.window[tenants][history.owner]
-    held = inside(state.visits.day[history.visit], today, window)
-    within = History(history.owner[held], history.visit[held])
-    found = {}
-    if rules["after_visit"].some[tenants].any():
-        found["after_visit"] = after_visits(state, customers, within, change.now_ms, GRACE_MS)
-    if rules["rebook"].some[tenants].any():
-        found["rebook"] = rebooks(state, customers, within)
-    if rules["winback"].some[tenants].any():
-        found["winback"] = winbacks(state, customers, state.customers.last_day[customers])
-    if rules["no_show"].some[tenants].any():
-        found["no_show"] = no_shows(state, customers, within)
+    within = _within(state, customers, history, change.today)
+    found = _occasions(state, customers, within, change.now_ms)
     column = state.customers.trigger_due
     column[customers] = NEVER
     _plan(state, owed, customers, found, change, column, within)
+
+
+def _within(state: LaneState, customers: Rows, history: History, today: I4) -> History:
+    """The visits that have not left the window."""
+    window = state.tenants.window[state.customers.tenant[customers]][history.owner]
+    held = inside(state.visits.day[history.visit], today[history.owner], window)
+    return History(history.owner[held], history.visit[held])
+
+
+def _occasions(state: LaneState, customers: Rows, within: History, now_ms: I8) -> dict[str, Coming]:
+    """Those that visits make."""
+    tenants, of_kind = state.customers.tenant[customers], state.tenants.triggers
+    found = {}
+    if of_kind["after_visit"].some[tenants].any():
+        found["after_visit"] = after_visits(state, customers, within, now_ms, GRACE_MS)
+    if of_kind["rebook"].some[tenants].any():
+        found["rebook"] = rebooks(state, customers, within)
+    if of_kind["winback"].some[tenants].any():
+        found["winback"] = winbacks(state, customers, state.customers.last_day[customers])
+    if of_kind["no_show"].some[tenants].any():
+        found["no_show"] = no_shows(state, customers, within)
+    return found
 
 
 def _plan(
@@ -262,15 +295,15 @@ def _ask(
         )
         for occasion, visit, branch in (telling,)
     ]
-    queue(state, owed, dues, due.mark, None if kind in _ALONE else due.subject)
+    queue(state, owed, dues, due.mark, due.subject if kind in _VISITED else None)
 
 
-def queue(state: LaneState, owed: Owed, dues: list[Due], mark: U8, visits: I8 | None) -> None:
+def queue(state: LaneState, owed: Owed, dues: list[Due], mark: U8, about: I8 | None) -> None:
     """Asks for decisions; each keeps its command under its mark for as long as it can be sent."""
     occasions = state.occasions
     rows, _ = occasions.find_or_add(mark)
     occasions.rule[rows] = np.array([text_key(due.trigger.id) for due in dues], np.uint64)
-    occasions.visit[rows] = -1 if visits is None else visits
+    occasions.visit[rows] = -1 if about is None else about
     occasions.start_ms[rows] = [due.expires_ms for due in dues]
     occasions.touch(rows)
     for due, row in zip(dues, rows.tolist(), strict=True):

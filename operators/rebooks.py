@@ -33,7 +33,8 @@ def rebooks(state: LaneState, customers: Rows, history: History) -> Coming:
     if not attended.any():
         return joined([])
     owner, visit = history.owner[attended], history.visit[attended]
-    order = np.lexsort((visits.key[visit], visits.start_ms[visit], owner))
+    # Of two that start together the one with the smaller key.
+    order = np.lexsort((~visits.key[visit], visits.start_ms[visit], owner))
     owner, visit = owner[order], visit[order]
     interval: I8 | None = None
     parts = []

@@ -290,24 +290,30 @@ def _rules(
     for slot in rules.slots:
         rule_key = rules.key[tenants, slot]
         due = start - rules.column("before_ms")[tenants, slot]
-        due = before_quiet(state, tenants, zone, due // MINUTE_MS * MINUTE_MS)
+        utility = rules.column("is_marketing")[tenants, slot] == 0
+        # The branch's clock tells when utility is quiet, the tenant's when marketing is.
+        clock = np.where(utility, zone, state.tenants.zone[tenants])
+        window = state.tenants.quiet[tenants, utility.astype(np.int8)]
+        due = before_quiet(state, window, clock, due // MINUTE_MS * MINUTE_MS)
         keys = _occasion_keys(state, visit, start, rule_key)
         yield slot, np.where(rule_key == 0, NEVER, due), keys, rule_key
 
 
-def before_quiet(state: LaneState, tenants: I4, zones: I4, due_ms: I8) -> I8:
-    """Due minutes inside the quiet window of utility messages move to the last one before it."""
-    begin, end = state.tenants.hush_from[tenants], state.tenants.hush_until[tenants]
+def before_quiet(state: LaneState, window: I4, zones: I4, due_ms: I8) -> I8:
+    """Due minutes inside a quiet window move to the last one before it.
+
+    ``window`` is a column of starts, inclusive, and one of ends, in minutes of the local day.
+    """
+    begin, end = window[:, 0], window[:, 1]
     local = state.zones.to_local(zones, due_ms)
     minute = local % DAY_MS // MINUTE_MS
     overnight = begin > end
-    quiet = np.where(
-        overnight, (minute >= begin) | (minute < end), (minute >= begin) & (minute < end)
-    )
+    begun, on = minute >= begin, minute < end
+    quiet = np.where(overnight, begun | on, begun & on)
     if not quiet.any():
         return due_ms
     # Past midnight the window has begun the day before.
-    day = local // DAY_MS - (overnight & (minute < end))
+    day = local // DAY_MS - (overnight & on)
     last = state.zones.to_instant(zones, day * DAY_MS + (begin - np.int64(1)) * MINUTE_MS)
     return np.where(quiet, np.minimum(last, due_ms), due_ms)
 

@@ -7,13 +7,13 @@ State: ``marks``
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 import numpy as np
 
-from operators.agenda import GRACE_MS, is_marked, put_marks, queue
+from operators.agenda import is_marked, put_marks, queue
 from operators.identify import INCOMING, Named
+from operators.messages import KEPT_MS
 from operators.owed import Due, Owed
 from schemas.batch import I8, IncomingEvents
 from schemas.keys import mix, row_keys
@@ -22,7 +22,6 @@ from state.lane import LaneState
 from state.zones import MINUTE_MS
 
 _SALT = np.uint64(0x7265706C792D2D2D)
-_WORDS = re.compile(r"\w+")
 
 
 def answer(
@@ -47,10 +46,11 @@ def answer(
     customer = np.where(named.customer[lines] >= 0, named.customer[lines], owner)
     message = mix(state.tenants.key[tenant] ^ _SALT, events.message[at].view(np.uint64))
     ids = state.customers.id[customer].astype("U32").tolist()
+    recent = events.at_ms[at] > now_ms - KEPT_MS
     for slot in rules.slots:
         key = rules.key[tenant, slot]
         mark = row_keys(message, key)
-        due = (key != 0) & (due_ms > now_ms - GRACE_MS) & ~is_marked(state, mark, None, now_ms)
+        due = (key != 0) & recent & ~is_marked(state, mark, None, now_ms)
         asked, dues = [], []
         for line in np.flatnonzero(due).tolist():
             trigger = rules.of[tenant[line]][slot]
@@ -95,4 +95,5 @@ def _phrase(text: str) -> str:
 
 
 def _in_words(text: str) -> str:
-    return f" {' '.join(_WORDS.findall(text.casefold()))} "
+    words = "".join(each if each.isalnum() else " " for each in text.casefold()).split()
+    return f" {' '.join(words)} "

@@ -257,6 +257,8 @@ class Occasions(Table):
 
     A reminder's occasion is a visit, its start and a rule, and is kept until the start; that of an
     entered segment until its minute is over, or its command has expired (``start_ms`` is then).
+    Any other is kept until then too, and tells the visit that it is about, a winback the last day;
+    that it has been decided is kept in ``marks``.
     """
 
     COLUMNS: ClassVar = {

@@ -40,8 +40,7 @@ class Tenants(Table):
     ``big`` and ``fair`` are the lower bounds of M 3 and M 2 from ``bounds_day`` on, those
     ``before`` hold for customers whose day has not begun yet. ``crowd`` is the number of customers
     with a visit in the window at the last midnight, ``check`` the lower median of a visit day's
-    sum, NONE if there is none. ``hush_from`` and ``hush_until`` are the minutes of the local day
-    between which utility messages are quiet.
+    sum, NONE if there is none.
     """
 
     COLUMNS: ClassVar = {
@@ -62,8 +61,6 @@ class Tenants(Table):
         "check": Column("i8", NONE),
         "zone": Column("i4", derived=True),
         "exponent": Column("i1", 2, derived=True),
-        "hush_from": Column("i4", derived=True),
-        "hush_until": Column("i4", derived=True),
         "midnight_ms": Column("i8", _UNSET, derived=True),
     }
     name: Objects
@@ -82,8 +79,6 @@ class Tenants(Table):
     check: I8
     zone: I4
     exponent: NDArray[np.int8]
-    hush_from: I4
-    hush_until: I4
     midnight_ms: I8
 
     def __init__(self, zones: Zones) -> None:
@@ -91,6 +86,8 @@ class Tenants(Table):
         self._zones = zones
         self._rows: dict[str, int] = {}
         self.settings: list[TenantSettings] = []
+        # Quiet windows as (tenant, marketing or utility, start or end), minutes of the local day.
+        self.quiet: I4 = np.zeros((0, 2, 2), np.int32)
         self.triggers: dict[str, OfKind] = {kind: OfKind(kind) for kind in COLUMNS}
         self._thresholds: list[tuple[str, str]] = []  # versions: before ``bounds_day``, from it on
 
@@ -189,8 +186,15 @@ class Tenants(Table):
         self.often[row], self.repeated[row] = settings.frequency
         self.zone[row] = self._zones.code(settings.timezone)
         self.exponent[row] = settings.currency_exponent
-        self.hush_from[row], self.hush_until[row] = settings.quiet_utility
+        self._set_quiet(row)
         self._name_thresholds(row)
+
+    def _set_quiet(self, row: int) -> None:
+        if row >= len(self.quiet):
+            windows = np.zeros((max(len(self.changed), row + 1), 2, 2), np.int32)
+            windows[: len(self.quiet)] = self.quiet
+            self.quiet = windows
+        self.quiet[row] = self.settings[row].quiet_hours, self.settings[row].quiet_utility
 
     def _name_thresholds(self, row: int) -> None:
         settings = self.settings[row]

@@ -17,7 +17,7 @@ from state.index import U8
 _FLOATS = frozenset({"interval_factor"})
 
 COLUMNS = {
-    "reminder": ("before_ms",),
+    "reminder": ("before_ms", "is_marketing"),
     "birthday": ("at_minute", "days_before", "ttl_ms"),
     "after_visit": ("after_ms",),
     "rebook": ("after_days", "interval_factor"),
