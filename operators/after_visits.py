@@ -61,7 +61,9 @@ def after_visits(
     end = np.maximum.reduceat(days.end_ms, days.first)
     place, day = days.place[days.first], days.day[days.first]
     tenants = state.customers.tenant[customers[owner]]
-    whose = mix(state.customers.key[customers[owner]] ^ _SALT, state.places.key[place])
+    # Who has been forgotten begins anew, and so do the days.
+    person = state.customers.key[customers[owner]] + state.customers.lives[customers[owner]]
+    whose = mix(person ^ _SALT, state.places.key[place])
     whose = mix(whose, day.astype(np.int64).view(np.uint64))
     parts = []
     for slot in rules.slots:

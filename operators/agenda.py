@@ -218,9 +218,11 @@ def _plan(
         past = open_.take(~ahead)
         if kind == "birthday":
             past = past.take(_fresh(state, customers, past, change))
-        put_marks(state, kind, past.mark, past.also, past.due_ms)
+        put_marks(state, kind, past.mark, past.due_ms)
         due = past.take(~change.silent[past.owner])
         if len(due.owner):
+            if due.also is not None:
+                put_marks(state, kind, due.also, due.due_ms)
             _ask(state, owed, customers, kind, due, change, history)
 
 
@@ -246,14 +248,12 @@ def is_marked(state: LaneState, mark: U8, also: U8 | None, now_ms: I8) -> Flags:
     return marked
 
 
-def put_marks(state: LaneState, kind: str, mark: U8, also: U8 | None, due_ms: I8) -> None:
+def put_marks(state: LaneState, kind: str, marks: U8, due_ms: I8) -> None:
     """Has these occasions decided, for good or in silence."""
-    marks = state.marks
-    until_ms = due_ms + _KEPT_MS[kind]
-    for keys in (mark,) if also is None else (mark, also):
-        rows, _ = marks.find_or_add(keys)
-        np.maximum.at(marks.until_ms, rows, until_ms)
-        marks.touch(rows)
+    table = state.marks
+    rows, _ = table.find_or_add(marks)
+    np.maximum.at(table.until_ms, rows, due_ms + _KEPT_MS[kind])
+    table.touch(rows)
 
 
 def _ask(

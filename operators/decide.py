@@ -15,6 +15,7 @@ import numpy as np
 
 from operators.gate import refusal
 from operators.owed import Due, Owed, Sent
+from operators.params import fill, has_blanks
 from operators.profiles import NOWHERE, Standing, standing_of
 from operators.segments import own_day
 from operators.texts import instant_text, segment_text
@@ -37,7 +38,10 @@ def decide(state: LaneState, owed: Owed) -> None:
     scored = state.customers.scored_day[customers]
     whose.today = np.maximum(own_day(state, customers, made_ms), scored)
     persons = zip(*_persons(state, whose), strict=True)
-    sent = [_decide(owed, due, who) for due, who in zip(dues, persons, strict=True)]
+    sent = [
+        _decide(state, owed, due, who, today)
+        for due, who, today in zip(dues, persons, whose.today.tolist(), strict=True)
+    ]
     occasions = state.occasions
     for due, command in zip(dues, sent, strict=True):
         if due.mark >= 0:
@@ -74,7 +78,7 @@ def _persons(state: LaneState, whose: Standing) -> tuple[Iterable[Any], ...]:
     )
 
 
-def _decide(owed: Owed, due: Due, who: _Person) -> bytes | None:
+def _decide(state: LaneState, owed: Owed, due: Due, who: _Person, today: int) -> bytes | None:
     _, tenant, customer, _, _, _, segment, _, _, _ = who
     identity = command_id(tenant, due.trigger.id, due.occasion)
     reason = refusal(due.trigger, segment, due.now_ms, due.expires_ms)
@@ -93,7 +97,8 @@ def _decide(owed: Owed, due: Due, who: _Person) -> bytes | None:
     if reason:
         return None
     owed.sent.append(Sent(due.position, due.now_ms, due.customer, identity))
-    return owed.command(due.position, due.due_ms, _command(due, identity, who))
+    command = _command(state, due, identity, who, today)
+    return owed.command(due.position, due.due_ms, command)
 
 
 def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
@@ -116,10 +121,12 @@ def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
     )
 
 
-def _command(due: Due, identity: str, who: _Person) -> Command:
+def _command(state: LaneState, due: Due, identity: str, who: _Person, today: int) -> Command:
     settings, tenant, customer, phone, name, locale, segment, rfm, version, aliases = who
     trigger, branch = due.trigger, due.branch
     template, params = settings.message_for(trigger, segment)
+    if params and has_blanks(params):
+        params = fill(state, due.customer, params, today)
     # In the order of Command's fields: naming two dozen of them costs as much as the encoding.
     return Command(
         identity,

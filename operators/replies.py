@@ -72,7 +72,7 @@ def answer(
             )
         if not dues:
             continue
-        put_marks(state, "reply", mark[asked], None, due_ms[asked])
+        put_marks(state, "reply", mark[asked], due_ms[asked])
         queue(state, owed, dues, mark[asked], None)
 
 

@@ -101,6 +101,7 @@ class Customers(Table):
         "score_changed": Column("?"),
         "heir": Column("i4", -1),
         "placed": Column("u1"),
+        "lives": Column("u1"),
         "due": Column("i8", NEVER, derived=True),
         "first_client": Column("i4", -1, derived=True),
         "first_alias": Column("i4", -1, derived=True),
@@ -129,6 +130,7 @@ class Customers(Table):
     score_changed: Flags
     heir: I4
     placed: NDArray[np.uint8]
+    lives: NDArray[np.uint8]
     due: I8
     first_client: I4
     first_alias: I4

@@ -51,7 +51,7 @@ def rules(*triggers: Record, at: int = START - 40 * DAY, **fields: Any) -> Recor
 
 def came(at: int, starts_at: int, id: str = "v1", version: int = 1, **told: Any) -> Record:
     """An attended visit of an hour, unless told."""
-    body = {"status": "attended", "phone": PHONE, "client": "c1", "services": ["haircut"]}
+    body: Record = {"status": "attended", "phone": PHONE, "client": "c1", "services": ["haircut"]}
     body |= {"starts_at": starts_at, "ends_at": stamp(starts_at + HOUR), "version": version}
     return visit(TENANT, at, id, **body | told)
 

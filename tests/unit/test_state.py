@@ -24,7 +24,7 @@ STORAGE = {
     "customers": (
         "key tenant phone id known segment scored_day last_day frequency monetary "
         "last_visit_ms next_booking_ms position as_of_ms roll_due reminder_due flush_due "
-        "birthday_due trigger_due day_segment score_changed heir placed"
+        "birthday_due trigger_due day_segment score_changed heir placed lives"
     ),
     "clients": (
         "key tenant customer version card_phone visit_phone has_card name birthday locale "
