@@ -44,7 +44,7 @@ def test_what_is_not_known_is_left_empty() -> None:
 
 def test_an_offer_is_filled_in_as_well() -> None:
     offers = {"312": {"template": "t", "params": {"since": "{last_visit}"}}}
-    offers |= {code: offers["312"] for code in ("313", "311")}
+    offers |= dict.fromkeys(("313", "311"), offers["312"])
     thanks = rule("after_visit", after="2h", template="offer")
     streams = lived(rules(thanks, offers=offers), came(START, START), until=START + DAY)
     (command,) = streams.rows("commands")
