@@ -29,7 +29,6 @@ from operators.segments import own_day
 from operators.texts import day_text
 from operators.winback import winbacks
 from schemas.batch import I4, I8
-from schemas.keys import text_key
 from schemas.outputs import Visit
 from state.index import U8, Rows
 from state.lane import LaneState
@@ -266,13 +265,13 @@ def _ask(
     history: History | None,
 ) -> None:
     chosen = customers[due.owner]
-    tenants = state.customers.tenant[chosen].tolist()
-    triggers = state.tenants.triggers[kind].of
+    tenants = state.customers.tenant[chosen]
+    triggers = state.tenants.triggers[kind]
     tellings = _tellings(state, kind, chosen, due, history)
     dues = [
         Due(
             customer=customer,
-            trigger=(trigger := triggers[tenant][slot]),
+            trigger=(trigger := triggers.of[tenant][slot]),
             occasion=occasion,
             due_ms=due_ms,
             made_ms=told_ms,
@@ -284,7 +283,7 @@ def _ask(
         )
         for customer, tenant, slot, due_ms, told_ms, now_ms, position, telling in zip(
             chosen.tolist(),
-            tenants,
+            tenants.tolist(),
             due.slot.tolist(),
             due.due_ms.tolist(),
             change.told_ms[due.owner].tolist(),
@@ -295,14 +294,17 @@ def _ask(
         )
         for occasion, visit, branch in (telling,)
     ]
-    queue(state, owed, dues, due.mark, due.subject if kind in _VISITED else None)
+    rule = triggers.key[tenants, due.slot]
+    queue(state, owed, dues, due.mark, rule, due.subject if kind in _VISITED else None)
 
 
-def queue(state: LaneState, owed: Owed, dues: list[Due], mark: U8, about: I8 | None) -> None:
+def queue(
+    state: LaneState, owed: Owed, dues: list[Due], mark: U8, rule: U8, about: I8 | None
+) -> None:
     """Asks for decisions; each keeps its command under its mark for as long as it can be sent."""
     occasions = state.occasions
     rows, _ = occasions.find_or_add(mark)
-    occasions.rule[rows] = np.array([text_key(due.trigger.id) for due in dues], np.uint64)
+    occasions.rule[rows] = rule
     occasions.visit[rows] = -1 if about is None else about
     occasions.start_ms[rows] = [due.expires_ms for due in dues]
     occasions.touch(rows)

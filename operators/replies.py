@@ -73,7 +73,7 @@ def answer(
         if not dues:
             continue
         put_marks(state, "reply", mark[asked], due_ms[asked])
-        queue(state, owed, dues, mark[asked], None)
+        queue(state, owed, dues, mark[asked], key[asked], None)
 
 
 def matches(wanted: tuple[str, ...], kind: str | None, text: str | None) -> bool:
