@@ -112,7 +112,8 @@ class _Ready:
 def _ready(state: LaneState, customers: Rows, owner: Rows, visit: Rows, due_ms: I8) -> _Ready:
     parts = []
     for rule, due, keys, rule_key in _rules(state, customers, owner, visit):
-        at = np.flatnonzero((due == due_ms[owner]) & (state.occasions.index.find(keys) < 0))
+        at = np.flatnonzero(due == due_ms[owner])
+        at = at[state.occasions.index.find(keys[at]) < 0]
         parts.append(
             (owner[at], visit[at], np.full(len(at), rule, np.int32), keys[at], rule_key[at])
         )
