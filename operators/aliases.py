@@ -23,6 +23,7 @@ from operators.reminders import Moment
 from operators.texts import instant_text
 from schemas.batch import I8
 from schemas.outputs import Tombstone
+from state.due import DUE_COLUMNS
 from state.index import Rows
 from state.lane import LaneState
 from state.people import GONE_DAYS
@@ -158,7 +159,8 @@ def _merge(state: LaneState, old: int, heir: int) -> None:
     customers = state.customers
     customers.heir[old] = heir
     customers.known[old] = False
-    customers.roll_due[old] = customers.reminder_due[old] = customers.flush_due[old] = NEVER
+    for name in DUE_COLUMNS:
+        getattr(customers, name)[old] = NEVER
     customers.changed[old] = True
 
 

@@ -1,65 +1,53 @@
 """Turn a due trigger into exactly one final decision, and a command if the gate lets it pass.
 
-In:    ``Due``: which rule, for which occasion, when; and the rows of whom they are for
+In:    ``Owed.dues``: which rule, for whom, for which occasion, when
 Out:   decisions and commands, added to ``Owed``
-State: read only; who calls keeps the occasion
+State: occasions: what came of each
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from operators.gate import refusal
-from operators.owed import Owed, Sent
+from operators.owed import Due, Owed, Sent
+from operators.params import fill, has_blanks
 from operators.profiles import NOWHERE, Standing, standing_of
-from operators.texts import instant_text, minute_text, segment_text, wall_text
-from schemas.batch import I4, SERVICES_SEPARATOR
+from operators.segments import own_day
+from operators.texts import instant_text, segment_text
 from schemas.keys import command_id, decision_id
-from schemas.outputs import Command, Decision, Rfm, Visit
+from schemas.outputs import Command, Decision, Rfm
 from schemas.segments import SCHEME
-from schemas.settings import TenantSettings, Trigger
-from state.index import Rows
+from schemas.settings import TenantSettings
 from state.lane import LaneState
+from state.tables import DECIDED, SENT
 
 
-@dataclass(slots=True)
-class Due:
-    """A rule's occasion that has come for one customer.
-
-    ``due_ms`` is its due minute, ``made_ms`` the moment that the outputs tell, ``now_ms`` the lane
-    clock at the record ``position`` that brought it about.
-    """
-
-    trigger: Trigger
-    occasion: str
-    due_ms: int
-    made_ms: int
-    now_ms: int
-    position: int
-    expires_ms: int
-    visit: Visit | None
-    branch: str | None
-
-
-def decide(
-    state: LaneState, owed: Owed, customers: Rows, today: I4, dues: list[Due]
-) -> list[bytes | None]:
-    """Owes a decision for each due, and a command where it is ``sent``; returns those bytes.
-
-    ``customers`` and their local day ``today`` run beside the dues.
-    """
+def decide(state: LaneState, owed: Owed) -> None:
+    """Owes a decision for each due, and a command where it is ``sent``."""
+    if not owed.dues:
+        return
+    dues, owed.dues = owed.dues, []
+    customers = np.array([due.customer for due in dues], np.int32)
+    made_ms = np.array([due.made_ms for due in dues], np.int64)
     whose = standing_of(state, customers, NOWHERE, NOWHERE)
-    whose.today = today
-    return [
-        _decide(owed, due, row, who)
-        for due, row, who in zip(
-            dues, customers.tolist(), zip(*_persons(state, whose), strict=True), strict=True
-        )
+    scored = state.customers.scored_day[customers]
+    whose.today = np.maximum(own_day(state, customers, made_ms), scored)
+    persons = zip(*_persons(state, whose), strict=True)
+    sent = [
+        _decide(state, owed, due, who, today)
+        for due, who, today in zip(dues, persons, whose.today.tolist(), strict=True)
     ]
+    occasions = state.occasions
+    for due, command in zip(dues, sent, strict=True):
+        if due.mark >= 0:
+            occasions.state[due.mark] = DECIDED if command is None else SENT
+            occasions.expires_ms[due.mark] = due.expires_ms
+            occasions.command[due.mark] = command
 
 
 _Person = tuple[
@@ -90,7 +78,7 @@ def _persons(state: LaneState, whose: Standing) -> tuple[Iterable[Any], ...]:
     )
 
 
-def _decide(owed: Owed, due: Due, row: int, who: _Person) -> bytes | None:
+def _decide(state: LaneState, owed: Owed, due: Due, who: _Person, today: int) -> bytes | None:
     _, tenant, customer, _, _, _, segment, _, _, _ = who
     identity = command_id(tenant, due.trigger.id, due.occasion)
     reason = refusal(due.trigger, segment, due.now_ms, due.expires_ms)
@@ -108,8 +96,9 @@ def _decide(owed: Owed, due: Due, row: int, who: _Person) -> bytes | None:
     owed.decision(due.due_ms, decision)
     if reason:
         return None
-    owed.sent.append(Sent(due.position, due.now_ms, row, identity))
-    return owed.command(due.position, due.due_ms, _command(due, identity, who))
+    owed.sent.append(Sent(due.position, due.now_ms, due.customer, identity))
+    command = _command(state, due, identity, who, today)
+    return owed.command(due.position, due.due_ms, command)
 
 
 def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
@@ -132,10 +121,12 @@ def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
     )
 
 
-def _command(due: Due, identity: str, who: _Person) -> Command:
+def _command(state: LaneState, due: Due, identity: str, who: _Person, today: int) -> Command:
     settings, tenant, customer, phone, name, locale, segment, rfm, version, aliases = who
     trigger, branch = due.trigger, due.branch
     template, params = settings.message_for(trigger, segment)
+    if params and has_blanks(params):
+        params = fill(state, due.customer, params, today)
     # In the order of Command's fields: naming two dozen of them costs as much as the encoding.
     return Command(
         identity,
@@ -164,31 +155,3 @@ def _command(due: Due, identity: str, who: _Person) -> Command:
         due.occasion,
         False,  # withdrawn
     )
-
-
-def visit_text(state: LaneState, visits: list[int], start_ms: int, local_ms: int) -> Visit:
-    """The booking as a command tells it; visits in order of their start."""
-    table, words = state.visits, state.words.text
-    services: list[str] = []
-    staff: list[str] = []
-    for row in visits:
-        service, name = table.services.item(row), table.staff.item(row)
-        if service >= 0:
-            services += words[service].split(SERVICES_SEPARATOR)
-        if name >= 0 and words[name] not in staff:
-            staff.append(words[name])
-    ids = [visit_id(state, row) for row in visits]
-    return Visit(ids, instant_text(start_ms), wall_text(local_ms), services, staff)
-
-
-def visit_id(state: LaneState, row: int) -> str:
-    """The provider's id as text."""
-    text: str | None = state.visits.id_text[row]
-    return text if text is not None else str(state.visits.id.item(row))
-
-
-def visit_occasion(state: LaneState, row: int, start_ms: int) -> str:
-    """``visit:<provider>:<branch>:<id>@<start minute>``."""
-    scope = state.visits.scope.item(row)
-    provider, branch = state.scopes.provider[scope], state.scopes.branch[scope]
-    return f"visit:{provider}:{branch}:{visit_id(state, row)}@{minute_text(start_ms)}"

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from operators.decide import Due, decide
-from operators.owed import Owed
+from operators.owed import Due, Owed
 from operators.reminders import Moment
 from operators.segments import Codes
 from operators.texts import minute_text, segment_text
@@ -19,16 +18,15 @@ from schemas.keys import mix, row_keys, text_key
 from schemas.settings import Trigger
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import DECIDED, SENT, Occasions
 from state.zones import MINUTE_MS
 
 
 def enter(
     state: LaneState, owed: Owed, customers: Rows, before: Codes, made_ms: I8, moment: Moment
 ) -> None:
-    """Decides every trigger that these crossings set off; ``made_ms`` is when each happened.
+    """Asks for every trigger that these crossings set off; ``made_ms`` is when each happened.
 
-    ``customers`` are distinct. A midnight may bring a hundred thousand: they are decided at once.
+    ``customers`` are distinct. A midnight may bring a hundred thousand: they are asked for at once.
     """
     lines, triggers = _set_off(state, customers, before)
     if not triggers:
@@ -44,16 +42,18 @@ def enter(
     if not len(new):
         return
     chosen, rows = chosen[new], rows[new]
+    minute = minute[new]
     dues = _dues(
-        state, chosen, [triggers[at] for at in new.tolist()], made[new], moment, lines[new]
+        state, chosen, [triggers[at] for at in new.tolist()], made[new], moment, lines[new], rows
     )
-    sent = decide(state, owed, chosen, state.customers.scored_day[chosen], dues)
-    _keep(state.occasions, rows, minute[new], dues, sent)
+    expires = np.array([due.expires_ms for due in dues], np.int64)
+    state.occasions.start_ms[rows] = np.maximum(minute + MINUTE_MS, expires)
+    owed.dues += dues
 
 
 def _set_off(state: LaneState, customers: Rows, before: Codes) -> tuple[Rows, list[Trigger]]:
     """Places of the customers and, beside each, a trigger that its crossing sets off."""
-    entries = state.tenants.entries
+    entries = state.tenants.triggers["segment_entered"].of
     tenants = state.customers.tenant[customers].tolist()
     segments = state.customers.segment[customers].tolist()
     lines: list[int] = []
@@ -76,10 +76,13 @@ def _dues(
     made_ms: I8,
     moment: Moment,
     lines: Rows,
+    marks: Rows,
 ) -> list[Due]:
-    """``lines`` are the customers' places in ``moment``."""
+    """``lines`` are the customers' places in ``moment``, ``marks`` the rows of their occasions."""
     dues = []
-    for trigger, customer, segment, made, now, position in zip(
+    for row, mark, trigger, customer, segment, made, now, position in zip(
+        customers.tolist(),
+        marks.tolist(),
         triggers,
         state.customers.id[customers].tolist(),
         state.customers.segment[customers].tolist(),
@@ -92,6 +95,7 @@ def _dues(
         code = segment_text(segment)
         dues.append(
             Due(
+                customer=row,
                 trigger=trigger,
                 occasion=f"segment:{customer.decode()}:{code}@{minute_text(minute)}",
                 due_ms=minute,
@@ -99,22 +103,7 @@ def _dues(
                 now_ms=now,
                 position=position,
                 expires_ms=minute + (trigger.ttl_ms or 0),
-                visit=None,
-                branch=None,
+                mark=mark,
             )
         )
     return dues
-
-
-def _keep(
-    occasions: Occasions, rows: Rows, minute: I8, dues: list[Due], sent: list[bytes | None]
-) -> None:
-    expires = np.array([due.expires_ms for due in dues], np.int64)
-    carried = np.array([command is not None for command in sent], np.bool_)
-    commands = np.empty(len(sent), np.object_)
-    commands[:] = sent
-    occasions.state[rows] = np.where(carried, SENT, DECIDED)
-    occasions.command[rows] = commands
-    occasions.expires_ms[rows] = expires
-    over = minute + MINUTE_MS
-    occasions.start_ms[rows] = np.where(carried, np.maximum(over, expires), over)

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from operators import reminders
+from operators import agenda, reminders
 from operators.aliases import bury
 from operators.columns import payment_columns, visit_columns
 from operators.contributions import Tally
 from operators.days import owe_standing_days, tell_days
+from operators.decide import decide
 from operators.features import compute_features, history_of
 from operators.forget import forget
 from operators.identify import Named, identify, scope_rows
@@ -32,12 +33,22 @@ from operators.payments import PaymentColumns
 from operators.profiles import standing_of
 from operators.prune import prune
 from operators.reminders import Moment
+from operators.replies import answer
 from operators.restate import Passage
 from operators.score import score
 from operators.segments import segment_codes
 from operators.settle import apply_settings
 from operators.visits import VisitColumns, apply_round
-from schemas.batch import I1, I8, Batch, ClientEvents, ForgetEvent, Outputs, SettingsEvent
+from schemas.batch import (
+    I1,
+    I8,
+    Batch,
+    ClientEvents,
+    ForgetEvent,
+    IncomingEvents,
+    Outputs,
+    SettingsEvent,
+)
 from schemas.part import part_of
 from state.index import Rows
 from state.lane import LaneState
@@ -57,6 +68,7 @@ class _Work:
     named: Named
     visits: VisitColumns
     cards: ClientEvents
+    incoming: IncomingEvents
     payments: PaymentColumns
     counts: Counter[tuple[str, ...]]
     tally: Tally
@@ -197,6 +209,7 @@ def _fold_part(
         named=identify(state, part, scopes, visits),
         visits=visits,
         cards=part.clients,
+        incoming=part.incoming,
         payments=payment_columns(state, part.payments, scopes, clock),
         counts=batch.counts,
         tally=Tally(),
@@ -293,6 +306,8 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
             touched.anew,
             touched.moved,
         )
+        answer(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
+        decide(state, owed)
         bury(state, owed, merged.customer, _moment(work, merged.line))
         due = touched.customer[table.due[touched.customer] <= last_clock]
         if len(due):
@@ -318,25 +333,33 @@ def _claim(state: LaneState, named: Named, units: Rows) -> Rows:
 
 
 def _fire(state: LaneState, owed: Owed, ready: Rows, clock_ms: I8, positions: I8) -> None:
-    """Fires each customer's earliest due rule: the roll before a reminder before the profile.
+    """Fires what is due at each customer's earliest instant: the roll before any trigger.
 
-    ``clock_ms`` and ``positions`` are of the records that let the time pass.
+    ``clock_ms`` and ``positions`` are of the records that let the time pass. What is asked for is
+    decided together; profiles are flushed once nothing else is due.
     """
     table = state.customers
     due = table.due[ready]
     record = np.searchsorted(clock_ms, due, "left")
     moment = Moment(clock_ms[record], positions[record])
     rolls = table.roll_due[ready] == due
-    reminds = ~rolls & (table.reminder_due[ready] == due)
-    flushes = ~rolls & ~reminds
     if rolls.any():
         cause = np.full(int(rolls.sum()), "time", np.object_)
-        now = Moment(moment.now_ms[rolls], moment.position[rolls])
-        score(state, owed, ready[rolls], cause, due[rolls], now, anew=False)
+        score(state, owed, ready[rolls], cause, due[rolls], moment.take(rolls), anew=False)
+    busy = rolls
+    reminds = table.reminder_due[ready] == due
     if reminds.any():
         rows = ready[reminds]
-        now = Moment(moment.now_ms[reminds], moment.position[reminds])
-        reminders.fire(state, owed, rows, history_of(state, rows), due[reminds], now)
+        history = history_of(state, rows)
+        reminders.fire(state, owed, rows, history, due[reminds], moment.take(reminds))
+        busy = busy | reminds
+    for column in agenda.COLUMNS:
+        fires = getattr(table, column)[ready] == due
+        if fires.any():
+            agenda.fire(state, owed, column, ready[fires], due[fires], moment.take(fires))
+            busy = busy | fires
+    decide(state, owed)
+    flushes = ~busy
     if flushes.any():
         rows = ready[flushes]
         owed.profiles(standing_of(state, rows, moment.position[flushes], due[flushes]))

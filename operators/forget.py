@@ -35,7 +35,7 @@ from state.tables import SENT, WITHDRAWN
 
 _LEFT = {
     # What tells nobody: keys and ids are hashes; the rest is needed by what has been told before.
-    "customers": ("key", "tenant", "id", "day_segment"),
+    "customers": ("key", "tenant", "id", "day_segment", "lives"),
     "clients": ("key", "tenant", "version"),
     "aliases": ("key", "tenant"),
 }
@@ -67,6 +67,7 @@ def forget(
     state.messages.touch(messages)
     _blank(state, "customers", customer)
     state.customers.as_of_ms[customer] = now_ms
+    state.customers.lives[customer] += 1
     state.due.refresh(customer)
     owed.tombstone(
         now_ms,

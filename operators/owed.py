@@ -1,6 +1,6 @@
 """Collect what the fold owes while a batch is folded, and put each stream into its final order.
 
-In:    encoded messages with the position and instant that caused them
+In:    encoded messages with the position and instant that caused them; what is due, to be decided
 Out:   ``Message`` (position, key, JSON) per stream, ordered by (position, due, customer, rule)
 State: none beyond the batch
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import repeat
 from operator import itemgetter
 from typing import NamedTuple
@@ -23,7 +24,8 @@ import xxhash
 from operators.customer_segments import blank_score, changed_scores
 from operators.profiles import Standing, encoded_profiles, joined, standing_order
 from schemas.batch import I8, STREAMS, Message
-from schemas.outputs import Command, Decision, Tombstone
+from schemas.outputs import Command, Decision, Tombstone, Visit
+from schemas.settings import Trigger
 from state.lane import LaneState
 
 _ENCODER = msgspec.json.Encoder()
@@ -43,13 +45,38 @@ class Sent(NamedTuple):
     command_id: str
 
 
+@dataclass(slots=True)
+class Due:
+    """A rule's occasion that has come for one customer, a row.
+
+    ``due_ms`` is its due minute, ``made_ms`` the moment that the outputs tell, ``now_ms`` the lane
+    clock at the record ``position`` that brought it about. ``mark`` is the row of its occasion, -1
+    where nobody asks for it again; ``held``: it has waited for the end of a quiet window.
+    """
+
+    customer: int
+    trigger: Trigger
+    occasion: str
+    due_ms: int
+    made_ms: int
+    now_ms: int
+    position: int
+    expires_ms: int
+    visit: Visit | None = None
+    branch: str | None = None
+    mark: int = -1
+    held: bool = False
+
+
 class Owed:
     """What one batch owes, and what of it is counted.
 
+    ``dues`` wait for their decision: all of one customer that come at once are decided together.
     ``sent`` are commands whose messages are not awaited yet.
     """
 
     def __init__(self) -> None:
+        self.dues: list[Due] = []
         self.sent: list[Sent] = []
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._lines: dict[str, list[_Line]] = {stream: [] for stream in STREAMS}

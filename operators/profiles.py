@@ -81,7 +81,7 @@ class Standing:
 def standing_of(state: LaneState, customers: Rows, owed_at: I8, due_ms: I8) -> Standing:
     """The score that the lane keeps, as of each customer's last change."""
     table = state.customers
-    client = _speakers(state, customers)
+    client = speakers(state, customers)
     as_of = table.as_of_ms[customers]
     return Standing(
         tenant=table.tenant[customers],
@@ -165,7 +165,7 @@ def _told(column: Objects, clients: Rows) -> Objects:
     return told
 
 
-def _speakers(state: LaneState, customers: Rows) -> Rows:
+def speakers(state: LaneState, customers: Rows) -> Rows:
     """``speaker`` of each; most customers have one card."""
     clients = state.customers.first_client[customers]
     several = (clients >= 0) & (state.clients.next_client[clients] >= 0)

@@ -3,8 +3,8 @@
 In:    the lane's clock
 Out:   nothing
 State: visits and payments that have left the tenant's window (the last attended day stays with
-       the client), occasions whose time is over, messages not awaited any more, full days of
-       house numbers, days that are told and too old to change
+       the client), occasions and marks whose time is over, messages not awaited any more, full
+       days of house numbers, days that are told and too old to change
 """
 
 from __future__ import annotations
@@ -57,6 +57,10 @@ def prune(state: LaneState, now_ms: int, settled: int = -1) -> None:
     over = rows[occasions.start_ms[rows] < now_ms]
     if len(over):
         occasions.free(over)
+    rows = state.marks.live()
+    over = rows[state.marks.until_ms[rows] <= now_ms]
+    if len(over):
+        state.marks.free(over)
 
 
 def _prune_payments(state: LaneState, begun_ms: I8) -> None:

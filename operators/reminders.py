@@ -17,15 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.decide import Due, decide, visit_occasion, visit_text, withdraw
+from operators.bookings import told_visits, visit_occasions
+from operators.decide import withdraw
 from operators.features import History
-from operators.owed import Owed
-from operators.segments import own_day
+from operators.owed import Due, Owed
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import DECIDED, NEVER, SENT, SILENT, WITHDRAWN
+from state.tables import NEVER, SENT, SILENT, WITHDRAWN, Flags
 from state.zones import DAY_MS, MINUTE_MS
 
 U8 = NDArray[np.uint64]
@@ -40,6 +40,10 @@ class Moment:
     now_ms: I8
     position: I8
 
+    def take(self, lines: Flags) -> Moment:
+        """Of the chosen customers."""
+        return Moment(self.now_ms[lines], self.position[lines])
+
 
 def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment: Moment) -> None:
     """Brings held occasions and the next reminder instants in line with the visits.
@@ -49,8 +53,7 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment
     """
     visits = state.visits
     state.customers.reminder_due[customers] = NEVER
-    ruled = (state.tenants.reminder_before != NONE).any(axis=1)
-    concerned = ruled[state.customers.tenant[customers]]
+    concerned = state.tenants.triggers["reminder"].some[state.customers.tenant[customers]]
     concerned[history.owner[visits.held_ms[history.visit] != NONE]] = True
     recent = visits.start_ms[history.visit] > moment.now_ms[history.owner] - _LONGEST_DAY_MS
     recent |= visits.held_ms[history.visit] != NONE
@@ -71,11 +74,11 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment
 
 def hand_back(state: LaneState, owed: Owed, reassigned: Rows, moment: Moment) -> None:
     """Visits that became another client's: what was sent for them went to the wrong person."""
-    visits, occasions = state.visits, state.occasions
+    visits = state.visits
     held = visits.held_ms[reassigned]
     for at in np.flatnonzero(held != NONE).tolist():
         row = int(reassigned[at])
-        kept = np.flatnonzero((occasions.visit == row) & (occasions.start_ms == held[at]))
+        kept = _kept(state, row, int(held[at]))
         _withdraw_all(state, owed, kept, int(moment.now_ms[at]), int(moment.position[at]))
         visits.held_ms[row] = NONE
 
@@ -83,21 +86,14 @@ def hand_back(state: LaneState, owed: Owed, reassigned: Rows, moment: Moment) ->
 def fire(
     state: LaneState, owed: Owed, customers: Rows, history: History, due_ms: I8, moment: Moment
 ) -> None:
-    """Decides every occasion of these customers that is due at their ``due_ms``."""
+    """Asks for decisions of every occasion of these customers that is due at their ``due_ms``."""
     visits = state.visits
     holds = visits.held_ms[history.visit] != NONE
     owner, visit = history.owner[holds], history.visit[holds]
     ready = _ready(state, customers, owner, visit, due_ms)
     if len(ready.visit):
-        dues = _dues(state, history, ready, due_ms, moment)
-        whose = customers[ready.owner]
-        today = own_day(state, customers, due_ms)[ready.owner]
-        sent = np.array([*decide(state, owed, whose, today, dues), None], np.object_)[:-1]
-        occasions = state.occasions
         rows = _keep(state, ready.keys, ready.visit, visits.held_ms[ready.visit], ready.rule_key)
-        occasions.state[rows] = np.where(sent == None, DECIDED, SENT)  # noqa: E711  # elementwise
-        occasions.expires_ms[rows] = [due.expires_ms for due in dues]
-        occasions.command[rows] = sent
+        owed.dues += _dues(state, customers, history, ready, rows, due_ms, moment)
     state.customers.reminder_due[customers] = NEVER
     _schedule(state, customers, owner, visit, due_ms[owner])
 
@@ -116,7 +112,8 @@ class _Ready:
 def _ready(state: LaneState, customers: Rows, owner: Rows, visit: Rows, due_ms: I8) -> _Ready:
     parts = []
     for rule, due, keys, rule_key in _rules(state, customers, owner, visit):
-        at = np.flatnonzero((due == due_ms[owner]) & (state.occasions.index.find(keys) < 0))
+        at = np.flatnonzero(due == due_ms[owner])
+        at = at[state.occasions.index.find(keys[at]) < 0]
         parts.append(
             (owner[at], visit[at], np.full(len(at), rule, np.int32), keys[at], rule_key[at])
         )
@@ -124,7 +121,13 @@ def _ready(state: LaneState, customers: Rows, owner: Rows, visit: Rows, due_ms: 
 
 
 def _dues(
-    state: LaneState, history: History, ready: _Ready, due_ms: I8, moment: Moment
+    state: LaneState,
+    customers: Rows,
+    history: History,
+    ready: _Ready,
+    marks: Rows,
+    due_ms: I8,
+    moment: Moment,
 ) -> list[Due]:
     visits, places = state.visits, state.places
     coming = visits.start_ms[history.visit] >= due_ms[history.owner]
@@ -132,36 +135,38 @@ def _dues(
     listed = dict(zip(days.visit[days.first].tolist(), days.lists(), strict=True))
     start = visits.held_ms[ready.visit]
     place = visits.place[ready.visit]
-    tenants = places.tenant[place].tolist()
-    dues = []
-    for visit, rule, tenant, starts, local, due, now, position, branch in zip(
-        ready.visit.tolist(),
-        ready.rule.tolist(),
-        tenants,
-        start.tolist(),
-        state.zones.to_local(places.zone[place], start).tolist(),
-        due_ms[ready.owner].tolist(),
-        moment.now_ms[ready.owner].tolist(),
-        moment.position[ready.owner].tolist(),
-        places.branch[place].tolist(),
-        strict=True,
-    ):
-        trigger = state.tenants.reminders[tenant][rule]
-        lasting = starts if trigger.ttl_ms is None else min(starts, due + trigger.ttl_ms)
-        dues.append(
-            Due(
-                trigger=trigger,
-                occasion=visit_occasion(state, visit, starts),
-                due_ms=due,
-                made_ms=due,
-                now_ms=now,
-                position=position,
-                expires_ms=lasting,
-                visit=visit_text(state, listed[visit], starts, local),
-                branch=branch or None,
-            )
+    local = state.zones.to_local(places.zone[place], start)
+    groups = [listed[visit] for visit in ready.visit.tolist()]
+    rules = state.tenants.triggers["reminder"].of
+    return [
+        Due(
+            customer=customer,
+            trigger=(trigger := rules[tenant][rule]),
+            occasion=occasion,
+            due_ms=due,
+            made_ms=due,
+            now_ms=now,
+            position=at,
+            expires_ms=starts if trigger.ttl_ms is None else min(starts, due + trigger.ttl_ms),
+            visit=visit,
+            branch=branch or None,
+            mark=mark,
         )
-    return dues
+        for customer, mark, occasion, visit, rule, tenant, starts, due, now, at, branch in zip(
+            customers[ready.owner].tolist(),
+            marks.tolist(),
+            visit_occasions(state, ready.visit, start),
+            told_visits(state, groups, start, local),
+            ready.rule.tolist(),
+            places.tenant[place].tolist(),
+            start.tolist(),
+            due_ms[ready.owner].tolist(),
+            moment.now_ms[ready.owner].tolist(),
+            moment.position[ready.owner].tolist(),
+            places.branch[place].tolist(),
+            strict=True,
+        )
+    ]
 
 
 @dataclass(slots=True)
@@ -220,25 +225,34 @@ def _release(
     moment: Moment,
 ) -> None:
     """Visits that no longer hold their occasion pass it on, or withdraw what was sent for it."""
-    visits, occasions = state.visits, state.occasions
+    visits = state.visits
     for at in np.flatnonzero((old != NONE) & (old != new)).tolist():
         row, start = int(visit[at]), int(old[at])
-        kept = np.flatnonzero((occasions.visit == row) & (occasions.start_ms == start))
+        kept = _kept(state, row, start)
         if not len(kept):
             continue
         heirs = (owner == owner[at]) & (new == start)
         heirs &= visits.place[visit] == visits.place[row]
         heir = np.flatnonzero(heirs)
         if len(heir):
-            _pass_on(state, kept.astype(np.int32), int(visit[heir[0]]), start)
+            _pass_on(state, kept, int(visit[heir[0]]), start)
         else:
             now, position = int(moment.now_ms[owner[at]]), int(moment.position[owner[at]])
             _withdraw_all(state, owed, kept, now, position)
 
 
-def _withdraw_all(
-    state: LaneState, owed: Owed, kept: NDArray[np.intp], now_ms: int, position: int
-) -> None:
+def _kept(state: LaneState, visit: int, start: int) -> Rows:
+    """What has been decided of a visit and a start, under the triggers that there are."""
+    rules = state.tenants.triggers["reminder"].key[state.places.tenant[state.visits.place[visit]]]
+    rules = rules[rules != 0]
+    visits = np.full(len(rules), visit, np.int32)
+    found = state.occasions.index.find(
+        _occasion_keys(state, visits, np.full(len(rules), start), rules)
+    )
+    return found[found >= 0]
+
+
+def _withdraw_all(state: LaneState, owed: Owed, kept: Rows, now_ms: int, position: int) -> None:
     occasions = state.occasions
     for occasion in kept.tolist():
         if occasions.state[occasion] == SENT and now_ms < occasions.expires_ms[occasion]:
@@ -271,13 +285,38 @@ def _rules(
 ) -> Iterator[tuple[int, I8, U8, U8]]:
     """Per rule of the tenants: each holder's due minute (NEVER: no such rule) and its keys."""
     tenants = state.customers.tenant[customers][owner]
+    rules = state.tenants.triggers["reminder"]
     start = state.visits.held_ms[visit]
-    for rule in range(state.tenants.reminder_before.shape[1]):
-        before = state.tenants.reminder_before[tenants, rule]
-        due = (start - np.where(before == NONE, 0, before)) // MINUTE_MS * MINUTE_MS
-        rule_key = state.tenants.reminder_key[tenants, rule]
+    zone = state.places.zone[state.visits.place[visit]]
+    for slot in rules.slots:
+        rule_key = rules.key[tenants, slot]
+        due = start - rules.column("before_ms")[tenants, slot]
+        utility = rules.column("is_marketing")[tenants, slot] == 0
+        # The branch's clock tells when utility is quiet, the tenant's when marketing is.
+        clock = np.where(utility, zone, state.tenants.zone[tenants])
+        window = state.tenants.quiet[tenants, utility.astype(np.int8)]
+        due = before_quiet(state, window, clock, due // MINUTE_MS * MINUTE_MS)
         keys = _occasion_keys(state, visit, start, rule_key)
-        yield rule, np.where(before == NONE, NEVER, due), keys, rule_key
+        yield slot, np.where(rule_key == 0, NEVER, due), keys, rule_key
+
+
+def before_quiet(state: LaneState, window: I4, zones: I4, due_ms: I8) -> I8:
+    """Due minutes inside a quiet window move to the last one before it.
+
+    ``window`` is a column of starts, inclusive, and one of ends, in minutes of the local day.
+    """
+    begin, end = window[:, 0], window[:, 1]
+    local = state.zones.to_local(zones, due_ms)
+    minute = local % DAY_MS // MINUTE_MS
+    overnight = begin > end
+    begun, on = minute >= begin, minute < end
+    quiet = np.where(overnight, begun | on, begun & on)
+    if not quiet.any():
+        return due_ms
+    # Past midnight the window has begun the day before.
+    day = local // DAY_MS - (overnight & on)
+    last = state.zones.to_instant(zones, day * DAY_MS + (begin - np.int64(1)) * MINUTE_MS)
+    return np.where(quiet, np.minimum(last, due_ms), due_ms)
 
 
 def _schedule(state: LaneState, customers: Rows, owner: Rows, visit: Rows, now: I8) -> None:

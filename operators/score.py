@@ -1,7 +1,7 @@
 """Bring customers up to date after their facts, their settings or their day have changed.
 
 In:    distinct customers with the moment and the cause
-Out:   segment changes, reminders and entries that follow; profiles marked for the next flush
+Out:   segment changes; dues of triggers and entries that follow; profiles marked for the next flush
 State: features and segment of the customers, their next due instants
 """
 
@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from operators import entries, reminders
+from operators import agenda, entries, reminders
 from operators.features import Features, compute_features, history_of
 from operators.owed import Owed
 from operators.reminders import Moment
@@ -28,16 +28,14 @@ from schemas.batch import I4, I8
 from schemas.outputs import Cause, SegmentChange
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import NEVER
+from state.tables import NEVER, Flags
 from state.zones import MINUTE_MS
 
 _ENCODE = msgspec.json.Encoder().encode
 _SECOND_MS = 1_000
+_KEPT = ("last_day", "last_visit_ms", "frequency", "monetary", "next_booking_ms")
 
 Causes = NDArray[np.object_]
-
-QUIET_CAUSES = frozenset({"thresholds", "history"})
-"""Causes that re-score without firing ``segment_entered``."""
 
 
 def score(
@@ -47,10 +45,12 @@ def score(
     cause: Causes,
     made_ms: I8,
     moment: Moment,
-    anew: NDArray[np.bool_] | bool,
-    moved: NDArray[np.bool_] | bool = False,
+    anew: Flags | bool,
+    moved: Flags | bool = False,
 ) -> None:
     """Recomputes these customers as of ``made_ms``; ``moment`` is the record that brought it about.
+
+    Causes ``thresholds`` and ``history`` greet nobody: what they make due is passed in silence.
 
     ``made_ms`` is the clock of the record or the due instant that came before it. A profile is owed
     where something that it tells has changed, other than recency, and where ``anew`` says so.
@@ -77,11 +77,8 @@ def score(
     table.score_changed[customers[scored]] = True
     table.segment[customers] = after
     table.scored_day[customers] = today
-    table.last_day[customers] = features.last_day
-    table.last_visit_ms[customers] = features.last_visit_ms
-    table.frequency[customers] = features.frequency
-    table.monetary[customers] = features.monetary
-    table.next_booking_ms[customers] = features.next_booking_ms
+    for name in _KEPT:
+        getattr(table, name)[customers] = getattr(features, name)
     _set_roll(state, customers, tenants, next_day(state, tenants, features, today))
     table.position[customers[told]] = moment.position[told]
     table.as_of_ms[customers[told]] = made_ms[told]
@@ -89,9 +86,22 @@ def score(
     clean = told & (table.flush_due[customers] == NEVER)
     table.flush_due[customers[clean]] = flushed[clean]
     # At a due instant, what is due at the very same one is still to come.
-    reminders.plan(state, owed, customers, history, Moment(made_ms - by_time, moment.position))
-    quiet = np.broadcast_to(moved, by_time.shape)
-    _tell_changes(state, owed, customers, before, cause, by_time, quiet, made_ms, moment)
+    passed_ms = made_ms - by_time
+    reminders.plan(state, owed, customers, history, Moment(passed_ms, moment.position))
+    # What the clock causes is told by its due minute, what a record causes by the record's clock.
+    told_ms = np.where(by_time, made_ms - made_ms % MINUTE_MS, made_ms)
+    quiet = (cause == "thresholds") | (cause == "history") | moved
+    change = agenda.Change(
+        passed_ms,
+        told_ms,
+        moment,
+        today,
+        silent=quiet & ~by_time,
+        anew=np.broadcast_to(anew, by_time.shape),
+        by_time=by_time,
+    )
+    agenda.plan(state, owed, customers, history, change)
+    _tell_changes(state, owed, customers, before, cause, quiet, told_ms, made_ms, moment)
     table.touch(customers)
     state.due.refresh(customers)
 
@@ -132,21 +142,19 @@ def _tell_changes(
     customers: Rows,
     before: Codes,
     cause: Causes,
-    by_time: NDArray[np.bool_],
-    quiet: NDArray[np.bool_],
+    quiet: Flags,
+    told_ms: I8,
     made_ms: I8,
     moment: Moment,
 ) -> None:
     crossed = np.flatnonzero(state.customers.segment[customers] != before)
     if not len(crossed):
         return
-    # What the clock causes is told by its due minute, what a record causes by the record's clock.
-    minute = made_ms - made_ms % MINUTE_MS
-    told_ms = np.where(by_time, minute, made_ms)[crossed]
+    told_ms = told_ms[crossed]
     rows, old, why = customers[crossed], before[crossed], cause[crossed].tolist()
     position = moment.position[crossed]
     _owe_changes(state, owed, rows, old, why, told_ms, position, made_ms[crossed])
-    fires = np.array([each not in QUIET_CAUSES for each in why], np.bool_) & ~quiet[crossed]
+    fires = ~quiet[crossed]
     now = Moment(moment.now_ms[crossed][fires], position[fires])
     entries.enter(state, owed, rows[fires], old[fires], told_ms[fires], now)
 

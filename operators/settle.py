@@ -1,7 +1,7 @@
 """Put a tenant's new settings in force and re-derive everything that depends on them.
 
 In:    a settings event, with the lane's clock and position at its record
-Out:   segment changes of cause ``thresholds``, reminders planned anew, in silence where too late
+Out:   segment changes of cause ``thresholds``, triggers planned anew, in silence where too late
 State: tenants, zones of places, instants and days of visits, scores
 """
 

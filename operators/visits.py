@@ -22,10 +22,22 @@ from operators.payments import PaymentColumns, apply_payments
 from operators.reach import note_changes, reach, worth
 from operators.reached import note_reached, reached_contributions
 from operators.versions import kept_version, same_version, superseded
-from schemas.batch import ATTENDED, DELETED, I1, I4, I8, NONE, ClientEvents, Objects
+from schemas.batch import (
+    ATTENDED,
+    CANCELLED,
+    DELETED,
+    I1,
+    I4,
+    I8,
+    NO_SHOW,
+    NONE,
+    ClientEvents,
+    Objects,
+)
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY, VACANT, Flags
+from state.zones import MINUTE_MS
 
 
 @dataclass(slots=True)
@@ -183,7 +195,11 @@ def _apply_visits(
     old_owner = np.where(held & (old_client >= 0), clients.customer[old_client], -1)
     old_day = np.where(held, visits.day[rows], NO_DAY).astype(np.int32)
     before = contribution(state, visits, rows, held)
+    was_missed = held & _is_missed(visits.status[rows])
     _store(state, rows, events, at, held, deleted)
+    is_missed = _is_missed(visits.status[rows])
+    newly = is_missed & ~was_missed
+    visits.missed_at[rows[newly]] = clocks[named.record[lines[newly]]] // MINUTE_MS
     visits.phone[rows] = named.phone[lines]
     stays = deleted & held & (admitted < 0)
     client = np.where(stays, old_client, admitted).astype(np.int32)
@@ -196,6 +212,8 @@ def _apply_visits(
     place(state, owner, old_owner, old_day, days, events.today[at], within)
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
     factual = was_attended | is_attended
+    stirs = factual | was_missed | is_missed
+    _stir(state, np.concatenate([owner[stirs], old_owner[stirs]]))
     cause = np.where(factual, changed, np.where(linked, Cause.IDENTITY, Cause.CORRECTION))
     touched.add(owner, lines, cause.astype(np.int8))
     left = (old_owner != owner) & (old_owner >= 0)
@@ -258,6 +276,7 @@ def _begin_earlier(
     visits.touch(rows)
     counted = (visits.status[rows] == ATTENDED) & (client >= 0)
     touched.add(owner[counted], lines[counted], Cause.CORRECTION)
+    _stir(state, owner[counted])
 
 
 def _repeats(
@@ -274,6 +293,16 @@ def _repeats(
     content &= visits.phone[rows] == phone
     repeats: Flags = same & (content | (events.status[at] == DELETED))
     return repeats
+
+
+def _stir(state: LaneState, customers: Rows) -> None:
+    """Whose visits bring something else than before is looked at when the round is over."""
+    state.customers.stirred[customers[customers >= 0]] = True
+
+
+def _is_missed(status: I1) -> Flags:
+    missed: Flags = (status == NO_SHOW) | (status == CANCELLED)
+    return missed
 
 
 def _store(
@@ -321,6 +350,7 @@ def _advance_last_day(
     remember_last_day(state, client, events.day[at], events.start_ms[at])
     note_visit_phone(state, named, lines, client, events.name[at], touched)
     touched.add(state.clients.customer[client], lines, Cause.BECAME_ATTENDED)
+    _stir(state, state.clients.customer[client])
 
 
 def _keep_expired(state: LaneState, rows: Rows) -> None:

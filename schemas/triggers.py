@@ -174,6 +174,11 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     match: tuple[str, ...] = ()
     """``reply``: kinds or words; empty: any message."""
 
+    @property
+    def is_marketing(self) -> bool:
+        """Else it is utility."""
+        return self.category == "marketing"
+
 
 def parse_triggers(raw: object, path: str, offers: frozenset[int]) -> tuple[Trigger, ...]:
     """The triggers of a settings table; ``offers`` are the segments that have an offer."""

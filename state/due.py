@@ -1,6 +1,6 @@
 """The next due instant of every customer, with block minima so that quiet time costs nothing.
 
-State: derived from the customers' three due columns
+State: derived from the customers' due columns, ``DUE_COLUMNS``
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 from state.index import Rows
 from state.tables import NEVER, Customers
 
+DUE_COLUMNS = ("roll_due", "reminder_due", "birthday_due", "trigger_due", "flush_due")
 _SHIFT = 12  # 4,096 customers a block
 
 
@@ -27,8 +28,9 @@ class DueColumn:
     def refresh(self, rows: Rows) -> None:
         """Takes the least of the due columns of these customers."""
         customers = self._customers
-        due = np.minimum(customers.roll_due[rows], customers.reminder_due[rows])
-        due = np.minimum(due, customers.flush_due[rows])
+        due = np.full(len(rows), NEVER)
+        for name in DUE_COLUMNS:
+            np.minimum(due, getattr(customers, name)[rows], out=due)
         customers.due[rows] = due
         blocks = (customers.rows >> _SHIFT) + 1
         if blocks > len(self._least):

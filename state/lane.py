@@ -19,7 +19,7 @@ from state.messages import Messages, Tallies
 from state.money import Payments, Units, UnitVisits
 from state.people import Aliases
 from state.table import Table
-from state.tables import Clients, Customers, Occasions, Places, Scopes, Visits, Words
+from state.tables import Clients, Customers, Marks, Occasions, Places, Scopes, Visits, Words
 from state.tenants import Tenants
 from state.zones import Zones
 
@@ -51,6 +51,7 @@ class LaneState:
         self.units = Units()
         self.unit_visits = UnitVisits(self.visits, self.scopes)
         self.occasions = Occasions()
+        self.marks = Marks()
         self.messages = Messages()
         self.crowds = Crowds()
         self.tallies = Tallies()
@@ -78,6 +79,7 @@ class LaneState:
             "payments": self.payments,
             "units": self.units,
             "occasions": self.occasions,
+            "marks": self.marks,
             "messages": self.messages,
             "crowds": self.crowds,
             "tallies": self.tallies,

@@ -95,14 +95,18 @@ class Customers(Table):
         "roll_due": Column("i8", NEVER),
         "reminder_due": Column("i8", NEVER),
         "flush_due": Column("i8", NEVER),
+        "birthday_due": Column("i8", NEVER),
+        "trigger_due": Column("i8", NEVER),
         "day_segment": Column("i2"),
         "score_changed": Column("?"),
         "heir": Column("i4", -1),
         "placed": Column("u1"),
+        "lives": Column("u1"),
         "due": Column("i8", NEVER, derived=True),
         "first_client": Column("i4", -1, derived=True),
         "first_alias": Column("i4", -1, derived=True),
         "slot": Column("i4", -1, derived=True),
+        "stirred": Column("?", derived=True),
     }
     tenant: I4
     phone: I8
@@ -120,14 +124,18 @@ class Customers(Table):
     roll_due: I8
     reminder_due: I8
     flush_due: I8
+    birthday_due: I8
+    trigger_due: I8
     day_segment: NDArray[np.int16]
     score_changed: Flags
     heir: I4
     placed: NDArray[np.uint8]
+    lives: NDArray[np.uint8]
     due: I8
     first_client: I4
     first_alias: I4
     slot: I4
+    stirred: Flags
 
 
 class Clients(Table):
@@ -183,7 +191,8 @@ class Visits(Table):
     ``kept_day`` is the latest day that any version has told: while it is inside the window the row
     stays and refuses older versions. ``held_ms`` is the start whose reminders the visit holds.
     ``counted`` is the segment whose revenue of its day has the visit. ``imported``: its start was
-    told by history, so that nobody is reminded of it.
+    told by history, so that nobody is reminded of it. ``missed_at`` is the minute since the epoch
+    at which it became a no-show or cancelled, 0 before.
     """
 
     COLUMNS: ClassVar = {
@@ -212,6 +221,7 @@ class Visits(Table):
         "imported": Column("?"),
         "money_unit": Column("i8", NONE),
         "unit": Column("i4", -1),
+        "missed_at": Column("i4"),
         "next_visit": Column("i4", -1, derived=True),
         "next_same": Column("i4", -1, derived=True),
     }
@@ -239,6 +249,7 @@ class Visits(Table):
     imported: Flags
     money_unit: I8
     unit: I4
+    missed_at: I4
     next_visit: I4
     next_same: I4
 
@@ -248,6 +259,8 @@ class Occasions(Table):
 
     A reminder's occasion is a visit, its start and a rule, and is kept until the start; that of an
     entered segment until its minute is over, or its command has expired (``start_ms`` is then).
+    Any other is kept until then too, and tells the visit that it is about, a winback the last day;
+    that it has been decided is kept in ``marks``.
     """
 
     COLUMNS: ClassVar = {
@@ -265,3 +278,10 @@ class Occasions(Table):
     state: I1
     expires_ms: I8
     command: Objects
+
+
+class Marks(Table):
+    """What has been decided of any trigger but reminders and entered segments, until an instant."""
+
+    COLUMNS: ClassVar = {"key": Column("u8"), "until_ms": Column("i8")}
+    until_ms: I8

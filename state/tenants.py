@@ -16,12 +16,12 @@ from schemas.keys import row_keys, text_key
 from schemas.settings import (
     DEFAULT_SETTINGS,
     TenantSettings,
-    Trigger,
     parse_settings,
     thresholds_version,
 )
 from state.index import Rows
 from state.table import Column, Table
+from state.triggers import COLUMNS, OfKind
 from state.zones import Zones
 
 _UNSET = np.iinfo(np.int64).max
@@ -35,7 +35,7 @@ UNBOUNDED = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 
 
 class Tenants(Table):
-    """One row a tenant; ``settings`` and ``reminders`` run beside the columns, by row.
+    """One row a tenant; ``settings`` run beside the columns, by row, ``triggers`` by kind and row.
 
     ``big`` and ``fair`` are the lower bounds of M 3 and M 2 from ``bounds_day`` on, those
     ``before`` hold for customers whose day has not begun yet. ``crowd`` is the number of customers
@@ -86,12 +86,10 @@ class Tenants(Table):
         self._zones = zones
         self._rows: dict[str, int] = {}
         self.settings: list[TenantSettings] = []
-        self.reminders: list[tuple[Trigger, ...]] = []
-        self.entries: list[tuple[Trigger, ...]] = []
+        # Quiet windows as (tenant, marketing or utility, start or end), minutes of the local day.
+        self.quiet: I4 = np.zeros((0, 2, 2), np.int32)
+        self.triggers: dict[str, OfKind] = {kind: OfKind(kind) for kind in COLUMNS}
         self._thresholds: list[tuple[str, str]] = []  # versions: before ``bounds_day``, from it on
-        # Reminder rules as (tenant, rule) matrices: lead time, and a key of the rule's id.
-        self.reminder_before: I8 = np.zeros((0, 0), np.int64)
-        self.reminder_key: NDArray[np.uint64] = np.zeros((0, 0), np.uint64)
 
     def row(self, name: str) -> int:
         """The tenant's row; one that is not known yet starts with the default settings."""
@@ -179,39 +177,30 @@ class Tenants(Table):
     def _apply(self, row: int, settings: TenantSettings) -> None:
         while len(self.settings) <= row:
             self.settings.append(DEFAULT_SETTINGS)
-            self.reminders.append(())
-            self.entries.append(())
             self._thresholds.append(("", ""))
         self.settings[row] = settings
-        self.reminders[row] = tuple(t for t in settings.triggers if t.kind == "reminder")
-        self.entries[row] = tuple(t for t in settings.triggers if t.kind == "segment_entered")
+        for of_kind in self.triggers.values():
+            of_kind.put(row, settings.triggers)
         self.window[row] = settings.window_days
         self.recent[row], self.cooling[row] = settings.recency_days
         self.often[row], self.repeated[row] = settings.frequency
         self.zone[row] = self._zones.code(settings.timezone)
         self.exponent[row] = settings.currency_exponent
-        self._set_reminders(row)
+        self._set_quiet(row)
         self._name_thresholds(row)
+
+    def _set_quiet(self, row: int) -> None:
+        if row >= len(self.quiet):
+            windows = np.zeros((max(len(self.changed), row + 1), 2, 2), np.int32)
+            windows[: len(self.quiet)] = self.quiet
+            self.quiet = windows
+        self.quiet[row] = self.settings[row].quiet_hours, self.settings[row].quiet_utility
 
     def _name_thresholds(self, row: int) -> None:
         settings = self.settings[row]
         now = thresholds_version(settings, self.boundaries(row))
         held = _told(int(self.big_before[row]), int(self.fair_before[row]))
         self._thresholds[row] = (thresholds_version(settings, held), now)
-
-    def _set_reminders(self, row: int) -> None:
-        rules = self.reminders[row]
-        height, width = self.reminder_before.shape
-        if row >= height or len(rules) > width:
-            shape = (max(len(self.changed), row + 1), max(width, len(rules)))
-            before, key = np.full(shape, NONE), np.zeros(shape, np.uint64)
-            before[:height, :width] = self.reminder_before
-            key[:height, :width] = self.reminder_key
-            self.reminder_before, self.reminder_key = before, key
-        self.reminder_before[row] = NONE
-        for place, rule in enumerate(rules):
-            self.reminder_before[row, place] = rule.before_ms
-            self.reminder_key[row, place] = text_key(rule.id)
 
 
 def _told(big: int, fair: int) -> tuple[int, int] | None:

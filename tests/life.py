@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import hypothesis
 from hypothesis import strategies as st
 
-from tests.life_parts import PARTS, draw
+from tests.life_parts import PARTS, draw, some_triggers
 from tests.logs import (
     DAY,
     HOUR,
@@ -146,7 +146,7 @@ class Life:
             country=place.country,
             currency=place.currency,
             scoring=scoring,
-            triggers=TRIGGERS,
+            triggers=TRIGGERS if self.chance.random() < 0.5 else some_triggers(self.chance),
             branches={"502": {"timezone": "Asia/Tokyo"}},
             **self.chance.choice(({}, {"average_check_minor": 90_000})),
         )

@@ -7,6 +7,7 @@ Out:   records added to it; each function draws one small story of its own part
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from schemas.keys import customer_id
@@ -27,6 +28,7 @@ from tests.logs import (
     rubbish,
     sale,
     settings,
+    trigger,
     visit,
     wall,
     wazzup_message,
@@ -209,6 +211,51 @@ def _zones(life: Life, place: Place) -> None:
     life.add(event, settings(place.tenant, event, **told))
 
 
+def _triggers(life: Life, place: Place) -> None:
+    """Settings with other triggers: some are new, some gone, some mean something else now."""
+    event = life.moment()
+    told = life.settings(place, event)["settings"]
+    told["triggers"] = some_triggers(life.chance)
+    told["quiet_utility"] = life.chance.choice((["22:00", "08:00"], ["01:00", "05:00"]))
+    life.add(event, settings(place.tenant, event, **told))
+
+
+def _cards(life: Life, place: Place) -> None:
+    """Cards with birthdays around this time, told before or after them, and corrected."""
+    chance, event = life.chance, life.moment()
+    who = chance.choice((1, 2, 3))
+    for _ in range(chance.choice((1, 1, 2))):
+        day = chance.choice((wall(life.start(place), place.zone)[4:10], "-02-29", "-01-01"))
+        told: dict[str, Any] = {"phone": life.phone(place, who), "version": life.version(event)}
+        birthday = chance.choice((f"1988{day}", f"1991{day}", None))
+        if birthday is not None and birthday.endswith("-02-29"):
+            birthday = "1988-02-29"
+        told |= {"birthday": birthday, "name": chance.choice((None, "А", "Б"))}
+        life.add(event, card(place.tenant, event, f"crm-{who}", **told))
+        event += chance.randrange(1, 3000) * MINUTE
+
+
+def some_triggers(chance: Random) -> list[Record]:
+    """Triggers of every kind under a few ids, with any of their keys."""
+    every = [
+        trigger("birthday", at=chance.choice(("00:00", "11:00", "23:59"))),
+        trigger("birthday", id="early", days_before=chance.choice((-3, 2, 170)), ttl="5d"),
+        trigger("reminder", before=chance.choice(("24h", "2h", "3d"))),
+        trigger("reminder", id="soon", before="90m", segments=["333", "322", "312", "000"]),
+        trigger("after_visit", after=chance.choice(("0m", "2h", "1d"))),
+        trigger("after_visit", id="review", after=chance.choice(("3h", "2d")), ttl="2d"),
+        trigger("rebook", after_days=chance.choice((1, 2, 6)), service=chance.choice((None, "s"))),
+        trigger("rebook", id="own", interval_factor=chance.choice((0.5, 1, 1.5))),
+        trigger("winback", after_days=chance.choice((1, 3, 7)), at="12:30"),
+        trigger("winback", id="soon" if chance.random() < 0.2 else "again", after_days=2, ttl="1h"),
+        trigger("no_show", after=chance.choice(("0m", "1h", "1d"))),
+        trigger("segment_entered", segments=["333", "322", "312", "211", "111"]),
+        trigger("reply", match=chance.choice((None, "text", ["здравствуйте"], ["нет"]))),
+    ]
+    told = {each["id"]: each for each in every if chance.random() < 0.6}
+    return list(told.values())
+
+
 def _rubbish(life: Life, place: Place) -> None:
     """What cannot be used, and a line that is no record."""
     event = life.moment()
@@ -238,6 +285,8 @@ _PARTS: dict[str, Callable[[Any, Any], None]] = {
     "messengers": _messengers,
     "orders": _orders,
     "zones": _zones,
+    "triggers": _triggers,
+    "cards": _cards,
     "rubbish": _rubbish,
     "crowd": _crowd,
 }

@@ -24,7 +24,7 @@ STORAGE = {
     "customers": (
         "key tenant phone id known segment scored_day last_day frequency monetary "
         "last_visit_ms next_booking_ms position as_of_ms roll_due reminder_due flush_due "
-        "day_segment score_changed heir placed"
+        "birthday_due trigger_due day_segment score_changed heir placed lives"
     ),
     "clients": (
         "key tenant customer version card_phone visit_phone has_card name birthday locale "
@@ -34,7 +34,7 @@ STORAGE = {
     "visits": (
         "key scope id id_text client phone version status start_ms local_ms duration_s day "
         "kept_day amount is_major foreign currency place services staff held_ms counted "
-        "imported money_unit unit"
+        "imported money_unit unit missed_at"
     ),
     "payments": (
         "key scope version status is_sale start_ms local_ms day kept_day amount place client "
@@ -42,6 +42,7 @@ STORAGE = {
     ),
     "units": "key scope number kept_day holder count paid",
     "occasions": "key rule visit start_ms state expires_ms command",
+    "marks": "key until_ms",
     "messages": "key customer command since_ms sight statuses",
     "crowds": "key tenant day placed",
     "tallies": "key count",

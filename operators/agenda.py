@@ -1,0 +1,341 @@
+"""Keep which triggers of whom are due when, and see that each occasion is decided once.
+
+In:    customers whose facts, rules or day changed, or whose due instant has come
+Out:   dues, added to ``Owed``
+State: ``birthday_due`` and ``trigger_due``, each customer's next due instants; ``marks``
+
+An occasion is decided under its mark. One that a record makes known after its due minute is due at
+that record, or passed in silence where the record tells of the past, or too late.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from operators.after_visits import after_visits, visits_of_days
+from operators.birthdays import birthdays
+from operators.bookings import told_visits, visit_occasions
+from operators.coming import Coming, only
+from operators.crowds import inside
+from operators.features import History, history_of
+from operators.no_shows import no_shows
+from operators.owed import Due, Owed
+from operators.profiles import speakers
+from operators.rebooks import rebooks
+from operators.reminders import Moment
+from operators.segments import own_day
+from operators.texts import day_text
+from operators.winback import winbacks
+from schemas.batch import I4, I8
+from schemas.outputs import Visit
+from state.index import U8, Rows
+from state.lane import LaneState
+from state.tables import NEVER, Flags
+from state.zones import DAY_MS
+
+COLUMNS = ("birthday_due", "trigger_due")
+"""Where the customers' next due instants are kept."""
+
+GRACE_MS = 30 * DAY_MS
+"""What a record makes known later than this after its due minute is passed in silence."""
+
+_KEPT_MS = {
+    # At least the grace: within it nothing but the mark tells that an occasion has been decided.
+    "after_visit": GRACE_MS,
+    "rebook": GRACE_MS,
+    "no_show": GRACE_MS,
+    "reply": GRACE_MS,
+    # Longer, for cards that are corrected and triggers whose days are changed.
+    "birthday": 400 * DAY_MS,
+    "winback": 400 * DAY_MS,
+}
+_ALONE = frozenset({"birthday", "winback", "reply"})  # they are about no visit
+_VISITED = ("after_visit", "rebook", "winback", "no_show")
+
+
+@dataclass(slots=True)
+class Change:
+    """What has happened to n customers: as of when, brought about by what, on which of their days.
+
+    ``now_ms`` is what has passed, ``told_ms`` what outputs tell; ``silent`` where what is past by
+    now is not to be decided any more; ``anew`` where who they are has changed, ``by_time`` where
+    nothing but their day.
+    """
+
+    now_ms: I8
+    told_ms: I8
+    moment: Moment
+    today: I4
+    silent: Flags
+    anew: Flags
+    by_time: Flags
+
+    def take(self, lines: Flags) -> Change:
+        """The same of the chosen customers."""
+        return Change(
+            self.now_ms[lines],
+            self.told_ms[lines],
+            self.moment.take(lines),
+            self.today[lines],
+            self.silent[lines],
+            self.anew[lines],
+            self.by_time[lines],
+        )
+
+
+def plan(state: LaneState, owed: Owed, customers: Rows, history: History, change: Change) -> None:
+    """Brings the customers' next due instants in line with what is known of them now."""
+    table, rules = state.customers, state.tenants.triggers
+    tenants = table.tenant[customers]
+    birthday = rules["birthday"].some[tenants] | (table.birthday_due[customers] != NEVER)
+    stirred = table.stirred[customers]
+    table.stirred[customers] = False
+    birthday &= change.anew | (stirred & _has_several(state, customers))
+    if birthday.any():
+        chosen = customers[birthday]
+        _plan_birthdays(state, owed, chosen, change.take(birthday))
+    visited = table.trigger_due[customers] != NEVER
+    for kind in _VISITED:
+        visited |= rules[kind].some[tenants]
+    # Time alone moves nothing but a usual interval.
+    visited &= stirred | change.anew | (change.by_time & rules["rebook"].some[tenants])
+    if visited.any():
+        chosen, number = customers[visited], np.cumsum(visited, dtype=np.int32) - 1
+        own = only(history, visited)
+        part = change.take(visited)
+        own = replace(own, owner=number[own.owner], client_owner=number[own.client_owner])
+        _plan_visits(state, owed, chosen, own, part)
+
+
+def fire(
+    state: LaneState, owed: Owed, column: str, customers: Rows, due_ms: I8, moment: Moment
+) -> None:
+    """Asks for decisions of what is due at ``due_ms``, which is in that column of the customers."""
+    nobody = np.zeros(len(customers), np.bool_)
+    today = own_day(state, customers, due_ms)
+    change = Change(due_ms, due_ms, moment, today, nobody, nobody, nobody)
+    if column == "birthday_due":
+        _plan_birthdays(state, owed, customers, change)
+    else:
+        _plan_visits(state, owed, customers, history_of(state, customers), change)
+
+
+def vanished(state: LaneState, customers: Rows, marks: Rows, now_ms: I8) -> Flags:
+    """Whether the reason is gone for which messages of these occasions wait; a line for each.
+
+    Nobody came on that day after all, nothing was missed, or the customer has come since.
+    """
+    occasions, table = state.occasions, state.customers
+    who, first = np.unique(customers, return_index=True)
+    moment = now_ms[first]
+    within = _within(state, who, history_of(state, who), own_day(state, who, moment))
+    found = _occasions(state, who, within, moment)
+    about, rule = occasions.visit[marks], occasions.rule[marks]
+    gone = np.zeros(len(marks), np.bool_)
+    for kind, every in found.items():
+        keys = state.tenants.triggers[kind].key[table.tenant[customers]]
+        if kind == "winback":
+            over = table.last_day[customers] > about
+        elif kind == "rebook":
+            over = table.last_visit_ms[customers] > state.visits.start_ms[about]
+        else:
+            over = ~np.isin(occasions.key[marks], every.mark)
+        gone |= over & (keys == rule[:, None]).any(axis=1)
+    return gone
+
+
+def _has_several(state: LaneState, customers: Rows) -> Flags:
+    """Customers of several cards: which of them speaks depends on their visits."""
+    head = state.customers.first_client[customers]
+    several: Flags = (head >= 0) & (state.clients.next_client[head] >= 0)
+    return several
+
+
+def _plan_birthdays(state: LaneState, owed: Owed, customers: Rows, change: Change) -> None:
+    client = speakers(state, customers)
+    birthday = np.where(client >= 0, state.clients.birthday[client], 0)
+    found = birthdays(state, customers, birthday, change.today)
+    column = state.customers.birthday_due
+    column[customers] = NEVER
+    _plan(state, owed, customers, {"birthday": found}, change, column)
+
+
+def _plan_visits(
+    state: LaneState, owed: Owed, customers: Rows, history: History, change: Change
+) -> None:
+    within = _within(state, customers, history, change.today)
+    found = _occasions(state, customers, within, change.now_ms)
+    column = state.customers.trigger_due
+    column[customers] = NEVER
+    _plan(state, owed, customers, found, change, column, within)
+
+
+def _within(state: LaneState, customers: Rows, history: History, today: I4) -> History:
+    """The visits that have not left the window."""
+    window = state.tenants.window[state.customers.tenant[customers]][history.owner]
+    held = inside(state.visits.day[history.visit], today[history.owner], window)
+    return replace(history, owner=history.owner[held], visit=history.visit[held])
+
+
+def _occasions(state: LaneState, customers: Rows, within: History, now_ms: I8) -> dict[str, Coming]:
+    """Those that visits make."""
+    tenants, of_kind = state.customers.tenant[customers], state.tenants.triggers
+    found = {}
+    if of_kind["after_visit"].some[tenants].any():
+        found["after_visit"] = after_visits(state, customers, within, now_ms, GRACE_MS)
+    if of_kind["rebook"].some[tenants].any():
+        found["rebook"] = rebooks(state, customers, within)
+    if of_kind["winback"].some[tenants].any():
+        found["winback"] = winbacks(state, customers, state.customers.last_day[customers])
+    if of_kind["no_show"].some[tenants].any():
+        found["no_show"] = no_shows(state, customers, within)
+    return found
+
+
+def _plan(
+    state: LaneState,
+    owed: Owed,
+    customers: Rows,
+    found: dict[str, Coming],
+    change: Change,
+    column: I8,
+    history: History | None = None,
+) -> None:
+    """Sorts occasions into those to come, those that are due now, and those passed in silence."""
+    for kind, every in found.items():
+        now_ms = change.now_ms[every.owner]
+        open_ = every.take(every.due_ms > now_ms - GRACE_MS)
+        now_ms = change.now_ms[open_.owner]
+        open_ = open_.take(~is_marked(state, open_.mark, open_.also, now_ms))
+        now_ms = change.now_ms[open_.owner]
+        ahead = open_.due_ms > now_ms
+        if ahead.any():
+            np.minimum.at(column, customers[open_.owner[ahead]], open_.due_ms[ahead])
+        if ahead.all():
+            continue
+        past = open_.take(~ahead)
+        if kind == "birthday":
+            past = past.take(_fresh(state, customers, past, change))
+        put_marks(state, kind, past.mark, past.due_ms)
+        due = past.take(~change.silent[past.owner])
+        if len(due.owner):
+            if due.also is not None:
+                put_marks(state, kind, due.also, due.due_ms)
+            _ask(state, owed, customers, kind, due, change, history)
+
+
+def _fresh(state: LaneState, customers: Rows, past: Coming, change: Change) -> Flags:
+    """A birthday whose card comes too late is not even refused; one that the clock reaches is."""
+    tenants = state.customers.tenant[customers[past.owner]]
+    ttl_ms = state.tenants.triggers["birthday"].column("ttl_ms")[tenants, past.slot]
+    now_ms = change.now_ms[past.owner]
+    fresh: Flags = (past.due_ms + ttl_ms > now_ms) | (past.due_ms == now_ms)
+    return fresh
+
+
+def is_marked(state: LaneState, mark: U8, also: U8 | None, now_ms: I8) -> Flags:
+    """Whether occasions have been decided; a mark that is over might as well have been freed."""
+    marks = state.marks
+    if not len(marks):
+        return np.zeros(len(mark), np.bool_)
+    row = marks.index.find(mark)
+    marked: Flags = (row >= 0) & (marks.until_ms[row] > now_ms)
+    if also is not None:
+        row = marks.index.find(also)
+        marked |= (row >= 0) & (marks.until_ms[row] > now_ms)
+    return marked
+
+
+def put_marks(state: LaneState, kind: str, marks: U8, due_ms: I8) -> None:
+    """Has these occasions decided, for good or in silence."""
+    table = state.marks
+    rows, _ = table.find_or_add(marks)
+    np.maximum.at(table.until_ms, rows, due_ms + _KEPT_MS[kind])
+    table.touch(rows)
+
+
+def _ask(
+    state: LaneState,
+    owed: Owed,
+    customers: Rows,
+    kind: str,
+    due: Coming,
+    change: Change,
+    history: History | None,
+) -> None:
+    chosen = customers[due.owner]
+    tenants = state.customers.tenant[chosen]
+    triggers = state.tenants.triggers[kind]
+    tellings = _tellings(state, kind, chosen, due, history)
+    dues = [
+        Due(
+            customer=customer,
+            trigger=(trigger := triggers.of[tenant][slot]),
+            occasion=occasion,
+            due_ms=due_ms,
+            made_ms=told_ms,
+            now_ms=now_ms,
+            position=position,
+            expires_ms=due_ms + (trigger.ttl_ms or 0),
+            visit=visit,
+            branch=branch,
+        )
+        for customer, tenant, slot, due_ms, told_ms, now_ms, position, telling in zip(
+            chosen.tolist(),
+            tenants.tolist(),
+            due.slot.tolist(),
+            due.due_ms.tolist(),
+            change.told_ms[due.owner].tolist(),
+            change.moment.now_ms[due.owner].tolist(),
+            change.moment.position[due.owner].tolist(),
+            tellings,
+            strict=True,
+        )
+        for occasion, visit, branch in (telling,)
+    ]
+    rule = triggers.key[tenants, due.slot]
+    queue(state, owed, dues, due.mark, rule, due.subject if kind in _VISITED else None)
+
+
+def queue(
+    state: LaneState, owed: Owed, dues: list[Due], mark: U8, rule: U8, about: I8 | None
+) -> None:
+    """Asks for decisions; each keeps its command under its mark for as long as it can be sent."""
+    occasions = state.occasions
+    rows, _ = occasions.find_or_add(mark)
+    occasions.rule[rows] = rule
+    occasions.visit[rows] = -1 if about is None else about
+    occasions.start_ms[rows] = [due.expires_ms for due in dues]
+    occasions.touch(rows)
+    for due, row in zip(dues, rows.tolist(), strict=True):
+        due.mark = row
+    owed.dues += dues
+
+
+_Telling = tuple[str, Visit | None, str | None]
+
+
+def _tellings(
+    state: LaneState, kind: str, customers: Rows, due: Coming, history: History | None
+) -> list[_Telling]:
+    """What each occasion is called, and the visit and branch that it is about."""
+    subjects = due.subject.tolist()
+    if kind in _ALONE or history is None:
+        named = day_text if kind == "winback" else str
+        ids = state.customers.id[customers].astype("U32").tolist()
+        return [
+            (f"{kind}:{who}:{named(of)}", None, None) for who, of in zip(ids, subjects, strict=True)
+        ]
+    visits, places = state.visits, state.places
+    rows = due.subject.astype(np.int32)
+    start, place = visits.start_ms[rows], visits.place[rows]
+    local = state.zones.to_local(places.zone[place], start)
+    groups = [[row] for row in subjects]
+    if kind == "after_visit":
+        listed = visits_of_days(state, history, due.owner, start)
+        groups = [listed[row] for row in subjects]
+    told = told_visits(state, groups, start, local)
+    branches = [branch or None for branch in places.branch[place].tolist()]
+    return list(zip(visit_occasions(state, rows, start), told, branches, strict=True))

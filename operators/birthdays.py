@@ -1,0 +1,51 @@
+"""Tell when customers' birthdays are greeted.
+
+In:    customers and the birthdays that their cards tell, yyyymmdd
+Out:   ``Coming``: days before birthdays, at a local time: the last ones and the next
+State: read only
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from operators.coming import Coming, coming, customer_marks, joined
+from schemas.batch import I4, I8
+from state.index import Rows
+from state.lane import LaneState
+from state.zones import DAY_MS, MINUTE_MS
+
+_SALT = np.uint64(0x62697274682D2D2D)
+_YEARS = (-1, 0, 1)
+
+
+def birthday_days(years: I8, birthday: I4) -> I8:
+    """Days since 1970-01-01 of the birthdays in these years; 29 February falls back to the 28th."""
+    month, day = birthday // 100 % 100, birthday % 100
+    leap = (years % 4 == 0) & ((years % 100 != 0) | (years % 400 == 0))
+    day = np.where((month == 2) & (day == 29) & ~leap, 28, day)
+    months = ((years - 1970) * 12 + month - 1).astype("M8[M]")
+    found: I8 = months.astype("M8[D]").astype(np.int64) + day - 1
+    return found
+
+
+def birthdays(state: LaneState, customers: Rows, birthday: I4, today: I4) -> Coming:
+    """Occasions around the tenant-local ``today``; the subject is the year of the birthday."""
+    rules = state.tenants.triggers["birthday"]
+    told = np.flatnonzero((birthday != 0) & rules.some[state.customers.tenant[customers]])
+    parts = []
+    for slot in rules.slots if len(told) else ():
+        tenants = state.customers.tenant[customers[told]]
+        own = rules.key[tenants, slot] != 0
+        owner, tenants = told[own].astype(np.int32), tenants[own]
+        key, zone = rules.key[tenants, slot], state.tenants.zone[tenants]
+        ahead = rules.column("days_before")[tenants, slot]
+        shift = rules.column("at_minute")[tenants, slot] * MINUTE_MS - ahead * DAY_MS
+        this = (today[owner] + ahead).astype("M8[D]").astype("M8[Y]").astype(np.int64) + 1970
+        for further in _YEARS:
+            years = this + further
+            local = birthday_days(years, birthday[owner]) * DAY_MS + shift
+            due = state.zones.to_instant(zone, local)
+            mark = customer_marks(state, customers[owner], _SALT, years, key)
+            parts.append(coming(owner, slot, due, years, mark))
+    return joined(parts)

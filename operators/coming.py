@@ -1,0 +1,101 @@
+"""What the triggers' kinds tell of customers: occasions that are, were or will be due.
+
+In:    columns that a kind has worked out
+Out:   ``Coming``: n occasions with their due minutes and the marks that they are decided under
+State: read only
+
+Each kind is a module with one pure function that gives ``Coming``; ``agenda`` keeps the marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from operators.features import History
+from schemas.batch import I4, I8
+from schemas.keys import mix, row_keys
+from state.index import U8, Rows
+from state.lane import LaneState
+from state.tables import Flags
+from state.zones import MINUTE_MS
+
+
+@dataclass(slots=True)
+class Coming:
+    """n occasions: ``owner`` indexes the customers asked for, ``slot`` the tenant's triggers.
+
+    ``subject`` is what the occasion is about: a visit's row, a birthday's year, a last day.
+    ``mark`` tells that it has been decided, and so does ``also`` where there is one.
+    """
+
+    owner: Rows
+    slot: I4
+    due_ms: I8
+    subject: I8
+    mark: U8
+    also: U8 | None
+
+    def take(self, lines: Flags) -> Coming:
+        """Those of these lines."""
+        return Coming(
+            self.owner[lines],
+            self.slot[lines],
+            self.due_ms[lines],
+            self.subject[lines],
+            self.mark[lines],
+            None if self.also is None else self.also[lines],
+        )
+
+
+def coming(
+    owner: Rows, slot: int, due_ms: I8, subject: Rows | I4 | I8, mark: U8, also: U8 | None = None
+) -> Coming:
+    """Occasions under one slot; due minutes are whole ones."""
+    return Coming(
+        owner=owner,
+        slot=np.full(len(owner), slot, np.int32),
+        due_ms=due_ms // MINUTE_MS * MINUTE_MS,
+        subject=subject.astype(np.int64),
+        mark=mark,
+        also=also,
+    )
+
+
+def joined(parts: Sequence[Coming]) -> Coming:
+    """All lines of several, which are of one kind."""
+    if not parts:
+        nothing, rows, keys = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint64)
+        return Coming(rows, rows, nothing, nothing, keys, None)
+    if len(parts) == 1:
+        return parts[0]
+    names = ("owner", "slot", "due_ms", "subject", "mark")
+    owner, slot, due_ms, subject, mark = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in names
+    )
+    also = [part.also for part in parts if part.also is not None]
+    return Coming(owner, slot, due_ms, subject, mark, np.concatenate(also) if also else None)
+
+
+def only(history: History, chosen: Flags) -> History:
+    """Visits and clients of the chosen customers; owners keep their numbers."""
+    lines, clients = chosen[history.owner], chosen[history.client_owner]
+    return History(
+        history.owner[lines],
+        history.visit[lines],
+        history.client_owner[clients],
+        history.client[clients],
+    )
+
+
+def visit_marks(state: LaneState, visits: Rows, rule: U8) -> U8:
+    """Marks of visits that start when they do; whose they are makes no difference."""
+    start = state.visits.start_ms[visits].view(np.uint64)
+    return row_keys(mix(state.visits.key[visits], start), rule)
+
+
+def customer_marks(state: LaneState, customers: Rows, salt: np.uint64, of: I8, rule: U8) -> U8:
+    """Marks of something numbered that is a customer's: a year, a day."""
+    return row_keys(mix(state.customers.key[customers] ^ salt, of.view(np.uint64)), rule)

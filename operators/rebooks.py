@@ -1,0 +1,112 @@
+"""Tell when customers are due to come again, by a number of days or by their own usual interval.
+
+In:    visits of customers inside the window, as of their day
+Out:   ``Coming``: the start of the last attended visit (of a service) moved by local days
+State: read only
+Source: the usual interval is the lower median of the days between consecutive visit days
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from operators.coming import Coming, coming, joined, visit_marks
+from operators.features import History
+from schemas.batch import ATTENDED, I4, I8, NONE, SERVICES_SEPARATOR
+from state.index import Rows
+from state.lane import LaneState
+from state.tables import Flags
+from state.zones import DAY_MS
+
+NO_INTERVAL = 0
+"""Of who has fewer than three visit days."""
+
+_FEWEST_GAPS = 2
+
+
+def rebooks(state: LaneState, customers: Rows, history: History) -> Coming:
+    """One occasion per customer and trigger; its subject is the last visit that it goes by."""
+    rules, visits = state.tenants.triggers["rebook"], state.visits
+    tenants = state.customers.tenant[customers]
+    attended = (visits.status[history.visit] == ATTENDED) & rules.some[tenants][history.owner]
+    attended &= visits.start_ms[history.visit] != NONE
+    if not attended.any():
+        return joined([])
+    owner, visit = history.owner[attended], history.visit[attended]
+    # Of two that start together the one with the smaller key.
+    order = np.lexsort((~visits.key[visit], visits.start_ms[visit], owner))
+    owner, visit = owner[order], visit[order]
+    interval: I8 | None = None
+    parts = []
+    for slot in rules.slots:
+        own = rules.key[tenants, slot] != 0
+        days = rules.column("after_days")[tenants, slot]
+        factor = rules.column("interval_factor")[tenants, slot]
+        by_interval = own & (factor > 0)
+        if by_interval.any():
+            if interval is None:
+                interval = usual_intervals(len(customers), owner, visits.day[visit])
+            days = np.where(by_interval, np.ceil(factor * interval).astype(np.int64), days)
+            own &= ~by_interval | (interval != NO_INTERVAL)
+        chosen = own[owner] & _of_service(state, slot, tenants[owner], visit)
+        last_owner, last = _lasts(owner[chosen], visit[chosen])
+        zone = state.places.zone[visits.place[last]]
+        local = state.zones.to_local(zone, visits.start_ms[last]) + days[last_owner] * DAY_MS
+        due = state.zones.to_instant(zone, local)
+        mark = visit_marks(state, last, rules.key[tenants[last_owner], slot])
+        parts.append(coming(last_owner, slot, due, last, mark))
+    return joined(parts)
+
+
+def usual_intervals(count: int, owner: Rows, day: I4) -> I8:
+    """Days between visits of each of ``count`` owners, ``NO_INTERVAL`` where they cannot be told.
+
+    ``owner`` and ``day`` are a line for each attended visit inside the window.
+    """
+    pairs = np.sort((owner.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31)))
+    fresh = np.ones(len(pairs), np.bool_)
+    fresh[1:] = pairs[1:] != pairs[:-1]
+    pairs = pairs[fresh]
+    whose = pairs >> 32
+    same = whose[1:] == whose[:-1]
+    gaps, whose = np.diff(pairs)[same], whose[1:][same]
+    order = np.lexsort((gaps, whose))
+    number = np.bincount(whose, minlength=count)
+    starts = np.cumsum(number) - number
+    middle = starts + (number - 1) // 2
+    found = np.full(count, NO_INTERVAL, np.int64)
+    enough = number >= _FEWEST_GAPS
+    found[enough] = gaps[order][middle[enough]]
+    return found
+
+
+def _lasts(owner: Rows, visit: Rows) -> tuple[Rows, Rows]:
+    """The last line of each owner; lines are sorted by owner and start."""
+    last = np.ones(len(owner), np.bool_)
+    last[:-1] = owner[1:] != owner[:-1]
+    return owner[last], visit[last]
+
+
+def _of_service(state: LaneState, slot: int, tenants: I4, visit: Rows) -> Flags:
+    """Whether one of a visit's titles is the service that its tenant's trigger in the slot names.
+
+    A trigger that names none goes by any visit.
+    """
+    matches = np.ones(len(visit), np.bool_)
+    rules = state.tenants.triggers["rebook"].of
+    for tenant in np.unique(tenants).tolist():
+        service = rules[tenant][slot].service if slot < len(rules[tenant]) else None
+        if service is None:
+            continue
+        wanted = service.casefold()
+        lines = np.flatnonzero(tenants == tenant)
+        words, place = np.unique(state.visits.services[visit[lines]], return_inverse=True)
+        named = [word >= 0 and wanted in titles(state, word) for word in words.tolist()]
+        matches[lines] = np.array(named, np.bool_)[place]
+    return matches
+
+
+def titles(state: LaneState, word: int) -> list[str]:
+    """The titles of a list of services, case-folded."""
+    text: str = state.words.text[word]
+    return [title.casefold() for title in text.split(SERVICES_SEPARATOR)]

@@ -1,0 +1,99 @@
+"""Tell which messages of customers triggers ``reply`` are set off by.
+
+In:    one round of events; the messages among them
+Out:   dues, added to ``Owed``, once per message and trigger
+State: ``marks``
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from operators.agenda import is_marked, put_marks, queue
+from operators.identify import INCOMING, Named
+from operators.messages import KEPT_MS
+from operators.owed import Due, Owed
+from schemas.batch import I8, IncomingEvents
+from schemas.keys import mix, row_keys
+from state.index import Rows
+from state.lane import LaneState
+from state.zones import MINUTE_MS
+
+_SALT = np.uint64(0x7265706C792D2D2D)
+
+
+def answer(
+    state: LaneState,
+    owed: Owed,
+    named: Named,
+    lines: Rows,
+    events: IncomingEvents,
+    clocks: I8,
+    positions: I8,
+) -> None:
+    """Asks for decisions of what these messages set off; ``clocks`` are per record."""
+    rules = state.tenants.triggers["reply"]
+    lines = lines[(named.kind[lines] == INCOMING) & rules.some[named.tenant[lines]]]
+    if not len(lines):
+        return
+    at, record, tenant = named.source[lines], named.record[lines], named.tenant[lines]
+    now_ms = clocks[record]
+    due_ms = np.minimum(events.at_ms[at], now_ms) // MINUTE_MS * MINUTE_MS
+    # By now an alias points to whoever writes under it.
+    owner = state.aliases.customer[np.maximum(named.alias[lines], 0)]
+    customer = np.where(named.customer[lines] >= 0, named.customer[lines], owner)
+    message = mix(state.tenants.key[tenant] ^ _SALT, events.message[at].view(np.uint64))
+    ids = state.customers.id[customer].astype("U32").tolist()
+    recent = events.at_ms[at] > now_ms - KEPT_MS
+    for slot in rules.slots:
+        key = rules.key[tenant, slot]
+        mark = row_keys(message, key)
+        due = (key != 0) & recent & ~is_marked(state, mark, None, now_ms)
+        asked, dues = [], []
+        for line in np.flatnonzero(due).tolist():
+            trigger = rules.of[tenant[line]][slot]
+            if not matches(trigger.match, events.kind[at[line]], events.text[at[line]]):
+                continue
+            asked.append(line)
+            number = int(events.message[at[line]]) & (1 << 64) - 1
+            dues.append(
+                Due(
+                    customer=int(customer[line]),
+                    trigger=trigger,
+                    occasion=f"reply:{ids[line]}:{number:016x}",
+                    due_ms=int(due_ms[line]),
+                    made_ms=int(now_ms[line]),
+                    now_ms=int(now_ms[line]),
+                    position=int(positions[record[line]]),
+                    expires_ms=int(due_ms[line]) + (trigger.ttl_ms or 0),
+                )
+            )
+        if not dues:
+            continue
+        put_marks(state, "reply", mark[asked], due_ms[asked])
+        queue(state, owed, dues, mark[asked], key[asked], None)
+
+
+def matches(wanted: tuple[str, ...], kind: str | None, text: str | None) -> bool:
+    """Whether a message is of one of these kinds, or holds one of these words or phrases.
+
+    Nothing wanted is any message; words are compared without case, and whole.
+    """
+    if not wanted or (kind is not None and kind in wanted):
+        return True
+    if not text:
+        return False
+    told = _in_words(text)
+    return any((phrase := _phrase(each)) != "  " and phrase in told for each in wanted)
+
+
+@lru_cache(maxsize=4096)
+def _phrase(text: str) -> str:
+    return _in_words(text)
+
+
+def _in_words(text: str) -> str:
+    words = "".join(each if each.isalnum() else " " for each in text.casefold()).split()
+    return f" {' '.join(words)} "
