@@ -22,7 +22,7 @@ import xxhash
 from operators.customer_segments import blank_score, changed_scores
 from operators.profiles import Standing, encoded_profiles, joined, standing_order
 from schemas.batch import I8, STREAMS, Message
-from schemas.outputs import Command, Decision, Tombstone, Visit
+from schemas.outputs import Decision, Tombstone, Visit
 from schemas.settings import Trigger
 from state.lane import LaneState
 
@@ -93,12 +93,11 @@ class Owed:
         rule = _rule(decision.trigger, decision.command_id)
         self.add("decisions", decision.position, due_ms, key, rule, value)
 
-    def command(self, position: int, due_ms: int, command: Command) -> bytes:
-        """Owes a command; returns its bytes."""
-        value = _ENCODER.encode(command)
-        rule = _rule(command.trigger, command.command_id)
-        self.add("commands", position, due_ms, command.customer_id.encode(), rule, value)
-        return value
+    def command(
+        self, position: int, due_ms: int, key: bytes, trigger: str, identity: str, value: bytes
+    ) -> None:
+        """Owes an encoded command; ``key`` is its customer's id."""
+        self.add("commands", position, due_ms, key, _rule(trigger, identity), value)
 
     def tombstone(self, due_ms: int, tombstone: Tombstone) -> None:
         """Owes the last line of an id that is no more, and an empty score."""

@@ -1,7 +1,8 @@
 """Put a tenant's new settings in force and re-derive everything that depends on them.
 
 In:    a settings event, with the lane's clock and position at its record
-Out:   segment changes of cause ``thresholds``, triggers planned anew, in silence where too late
+Out:   segment changes of cause ``thresholds``, triggers planned anew, in silence where too late;
+       what rules that are gone have held is withdrawn
 State: tenants, zones of places, instants and days of visits, scores
 """
 
@@ -21,9 +22,11 @@ from operators.contributions import (
 )
 from operators.crowds import inside
 from operators.days import move_calendar, tell_days
+from operators.decide import decide
+from operators.held import withdraw_removed
 from operators.owed import Owed
 from operators.payments import rederive_payments
-from operators.prune import prune
+from operators.prune import forget_contacts_beyond, prune
 from operators.reach import is_held
 from operators.reminders import Moment
 from operators.restate import Passage
@@ -54,6 +57,7 @@ def apply_settings(
     visits, payments = _inside(state, tenant, today)
     visits_before = visits_contribution(state, visits)
     payments_before = payments_contribution(state, payments)
+    forget_contacts_beyond(state, tenant, event.settings, today)
     state.tenants.adopt(tenant, event.settings)
     state.tenants.await_midnight(np.array([tenant], np.int32), now_ms)
     passage = Passage(np.array([now_ms]), np.array([position]), now_ms)
@@ -72,6 +76,8 @@ def apply_settings(
         moment = Moment(np.full(len(rows), now_ms), np.full(len(rows), position))
         cause = np.full(len(rows), "thresholds", np.object_)
         score(state, owed, rows.astype(np.int32), cause, moment.now_ms, moment, anew=True)
+    withdraw_removed(state, owed, tenant, now_ms, position)
+    decide(state, owed)
 
 
 def _today(state: LaneState, tenant: int, now_ms: int) -> int:
