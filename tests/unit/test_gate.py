@@ -81,7 +81,7 @@ SENT, NO_CONSENT = ("sent", None), ("refused", "consent")
     ],
 )
 def test_who_has_said_nothing_is_the_settings_to_judge(
-    asked: dict[str, str], told: tuple[str, str | None]
+    asked: dict[str, Any], told: tuple[str, str | None]
 ) -> None:
     assert outcomes(rules(**{"consent_default": "deny"} | asked), came()) == [told]
 
