@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 
 from operators.owed import Due
-from operators.profiles import NOWHERE, standing_of
-from operators.segments import own_day
+from operators.people import told_aliases
+from operators.profiles import speakers
+from operators.segments import own_day, recency_days
 from operators.texts import instant_text, segment_text
 from schemas.batch import I8
 from schemas.outputs import Command, Rfm
@@ -20,6 +21,7 @@ from schemas.segments import SCHEME
 from schemas.settings import TenantSettings
 from state.index import Rows
 from state.lane import LaneState
+from state.tables import NO_DAY
 
 _ENCODE = msgspec.json.Encoder().encode
 
@@ -33,30 +35,36 @@ def commands_of(
     channels: list[list[str]],
 ) -> list[bytes]:
     """A command for each due; all columns run beside ``dues``."""
-    whose = standing_of(state, customers, NOWHERE, NOWHERE)
+    table, clients = state.customers, state.clients
+    tenant, phones, segments = table.tenant[customers], table.phone[customers], table.segment
+    speaker = speakers(state, customers)
+    name, locale = clients.name[speaker], clients.locale[speaker]
+    name[speaker < 0] = locale[speaker < 0] = None
     # Whose day begins minutes after midnight is in the day of the last score by then.
-    today = own_day(state, customers, made_ms)
-    whose.today = np.maximum(today, state.customers.scored_day[customers])
-    tenants = whose.tenant.tolist()
-    settings = [state.tenants.settings[tenant] for tenant in tenants]
+    today = np.maximum(own_day(state, customers, made_ms), table.scored_day[customers])
+    last_day = table.last_day[customers]
+    recency = recency_days(last_day, today).astype(np.object_)
+    recency[last_day == NO_DAY] = None
+    tenants = tenant.tolist()
+    settings = [state.tenants.settings[each] for each in tenants]
     columns = zip(
         identities,
-        state.tenants.name[whose.tenant].tolist(),
-        whose.customer_ids(),
-        whose.phones(),
-        whose.aliases.tolist(),
-        whose.name.tolist(),
-        whose.locale.tolist(),
+        state.tenants.name[tenant].tolist(),
+        table.id[customers].astype("U32").tolist(),
+        [f"+{phone}" if phone else None for phone in phones.tolist()],
+        told_aliases(state, customers).tolist(),
+        name.tolist(),
+        locale.tolist(),
         channels,
-        whose.segment.tolist(),
+        segments[customers].tolist(),
         map(
             Rfm,
-            whose.recency(),
-            whose.frequency.tolist(),
-            whose.monetary.tolist(),
-            whose.currency.tolist(),
+            recency.tolist(),
+            table.frequency[customers].tolist(),
+            table.monetary[customers].tolist(),
+            [each.currency for each in settings],
         ),
-        map(state.tenants.thresholds_on, tenants, whose.today.tolist()),
+        map(state.tenants.thresholds_on, tenants, today.tolist()),
         strict=True,
     )
     return list(map(_command, dues, settings, columns))

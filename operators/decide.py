@@ -37,6 +37,7 @@ _OUTCOMES: tuple[Outcome, ...] = tuple(
     else "refused"
     for at in range(len(REASONS))
 )
+_PHASES = ["held" if outcome == "held" else "final" for outcome in _OUTCOMES]
 _STATES = np.array(
     [SENT if each == "sent" else HELD if each == "held" else DECIDED for each in _OUTCOMES],
     np.int8,
@@ -95,28 +96,33 @@ def _zones(state: LaneState, dues: list[Due], tenant: I4) -> I4:
 def _owe_decisions(
     state: LaneState, owed: Owed, dues: list[Due], asked: Asked, verdicts: Verdicts
 ) -> None:
-    tenants = state.tenants.name[asked.tenant].tolist()
-    customers = state.customers.id[asked.customer].tolist()
-    for due, identity, tenant, customer, verdict in zip(
-        dues, asked.identity, tenants, customers, verdicts.reason.tolist(), strict=True
-    ):
-        outcome = _OUTCOMES[verdict]
-        if outcome == "held" and due.held:
-            continue  # told when it was first held
-        owed.decision(
-            due.due_ms,
+    """What is held on was told when it was held first."""
+    again = np.array([due.held for due in dues], np.bool_)
+    lines = np.flatnonzero(~(again & (verdicts.reason == QUIET_HOURS)))
+    chosen = [dues[at] for at in lines.tolist()]
+    identities = [asked.identity[at] for at in lines.tolist()]
+    tenants = state.tenants.name[asked.tenant[lines]].tolist()
+    customers = state.customers.id[asked.customer[lines]].tolist()
+    reasons = verdicts.reason[lines].tolist()
+    values = [
+        _ENCODE(
             Decision(
-                decision_id(identity, "held" if outcome == "held" else "final"),
+                decision_id(identity, _PHASES[verdict]),
                 identity,
                 tenant,
                 customer.decode(),
                 due.trigger.id,
-                outcome,
+                _OUTCOMES[verdict],
                 REASONS[verdict],
                 instant_text(due.made_ms),
                 due.position,
-            ),
+            )
         )
+        for due, identity, tenant, customer, verdict in zip(
+            chosen, identities, tenants, customers, reasons, strict=True
+        )
+    ]
+    owed.decided("decisions", chosen, zip(customers, identities, values, strict=True))
 
 
 def _owe_commands(
@@ -132,12 +138,12 @@ def _owe_commands(
     whose = asked.customer[passed]
     channels = _channel_lists(chosen, asked.rule[passed], verdicts.channels[passed])
     values = commands_of(state, chosen, identities, whose, asked.made_ms[passed], channels)
+    owed.sent += [
+        Sent(due.position, due.now_ms, due.customer, identity)
+        for due, identity in zip(chosen, identities, strict=True)
+    ]
     ids = state.customers.id[whose].tolist()
-    for due, row, customer, identity, value in zip(
-        chosen, whose.tolist(), ids, identities, values, strict=True
-    ):
-        owed.sent.append(Sent(due.position, due.now_ms, row, identity))
-        owed.command(due.position, due.due_ms, customer, due.trigger.id, identity, value)
+    owed.decided("commands", chosen, zip(ids, identities, values, strict=True))
     commands[passed] = values
     return commands
 

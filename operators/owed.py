@@ -99,6 +99,21 @@ class Owed:
         """Owes an encoded command; ``key`` is its customer's id."""
         self.add("commands", position, due_ms, key, _rule(trigger, identity), value)
 
+    def decided(
+        self, stream: str, dues: list[Due], told: Iterable[tuple[bytes, str, bytes]]
+    ) -> None:
+        """Owes many encoded commands or decisions, beside the dues that they are of.
+
+        ``told`` has each one's customer id, command id and value.
+        """
+        lines = self._lines[stream]
+        lines += [
+            (due.position, due.due_ms, key, f"{due.trigger.id}\x1f{identity}", number, value)
+            for number, due, (key, identity, value) in zip(
+                range(len(lines), len(lines) + len(dues)), dues, told, strict=True
+            )
+        ]
+
     def tombstone(self, due_ms: int, tombstone: Tombstone) -> None:
         """Owes the last line of an id that is no more, and an empty score."""
         key = tombstone.customer_id.encode()
