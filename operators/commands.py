@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from operators.owed import Due
+from operators.params import fill, has_blanks
 from operators.people import told_aliases
 from operators.profiles import speakers
 from operators.segments import own_day, recency_days
@@ -67,7 +68,11 @@ def commands_of(
         map(state.tenants.thresholds_on, tenants, today.tolist()),
         strict=True,
     )
-    return list(map(_command, dues, settings, columns))
+    days = today.tolist()
+    return [
+        _command(state, due, rules, day, about)
+        for due, rules, day, about in zip(dues, settings, days, columns, strict=True)
+    ]
 
 
 _Columns = tuple[
@@ -85,12 +90,16 @@ _Columns = tuple[
 ]
 
 
-def _command(due: Due, settings: TenantSettings, columns: _Columns) -> bytes:
+def _command(
+    state: LaneState, due: Due, settings: TenantSettings, today: int, columns: _Columns
+) -> bytes:
     identity, tenant, customer, phone, aliases, name, locale, channels, segment, rfm, version = (
         columns
     )
     trigger, branch = due.trigger, due.branch
     template, params = settings.message_for(trigger, segment)
+    if params and has_blanks(params):
+        params = fill(state, due.customer, params, today)
     # In the order of Command's fields: naming two dozen of them costs as much as the encoding.
     return _ENCODE(
         Command(
