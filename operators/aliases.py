@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.clients import Cause, TouchedRows, unchain
+from operators.consent import inherit_words
+from operators.contacts import inherit_contacts
+from operators.held import inherit_held
 from operators.identify import INCOMING, STATUS, Named
 from operators.owed import Owed
 from operators.people import alias_rows, aliases_of
@@ -156,7 +159,11 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
 
 
 def _merge(state: LaneState, old: int, heir: int) -> None:
+    """What was said, got and awaited under the alias is the heir's."""
     customers = state.customers
+    inherit_words(state, old, heir)
+    inherit_contacts(state, old, heir)
+    inherit_held(state, old, heir)
     customers.heir[old] = heir
     customers.known[old] = False
     for name in DUE_COLUMNS:

@@ -81,15 +81,12 @@ def apply_cards(
     clients.version[rows] = np.where(given == NONE, clients.version[rows], given)
     clients.has_card[rows] = True
     clients.card_phone[rows] = named.phone[lines]
-    told = events.consent[at] >= 0
-    changed = told.copy()
+    changed = _store_consents(state, rows, at, events, clocks)
     for name in ("name", "birthday", "locale"):
         told_now = getattr(events, name)[at]
         fresh = getattr(clients, name)[rows] != told_now
         getattr(clients, name)[rows[fresh]] = _shared(told_now[fresh])
         changed |= fresh
-    clients.consent[rows[told]] = events.consent[at[told]]
-    clients.consent_ms[rows[told]] = clocks[events.record[at[told]]]
     clients.touch(rows)
     renamed = _store_aliases(state, rows, events.aliases[at])
     target = named.customer[lines]
@@ -98,6 +95,24 @@ def apply_cards(
     moved = _link(state, rows, target, lines, touched)
     touched.add(clients.customer[rows[changed]], lines[changed], Cause.IDENTITY)
     _meet(state, rows, lines, moved | renamed, touched)
+
+
+def _store_consents(
+    state: LaneState, rows: Rows, at: Rows, events: ClientEvents, clocks: I8
+) -> Flags:
+    """Keeps what cards say of marketing, and when they said it last; returns which say anything."""
+    clients = state.clients
+    now_ms = clocks[events.record[at]]
+    told = events.consent[at] >= 0
+    clients.consent[rows[told]] = events.consent[at[told]]
+    clients.consent_ms[rows[told]] = now_ms[told]
+    of_sms = events.sms_denied[at] >= 0
+    # That SMS are not denied is news only where they were.
+    news = of_sms & ((events.sms_denied[at] == 1) | (clients.sms_denied[rows] == 1))
+    clients.sms_denied[rows[of_sms]] = events.sms_denied[at[of_sms]]
+    clients.sms_ms[rows[of_sms]] = now_ms[of_sms]
+    said: Flags = told | news
+    return said
 
 
 def _store_aliases(state: LaneState, rows: Rows, told: Objects) -> Flags:

@@ -1,30 +1,47 @@
-"""Turn a due trigger into exactly one final decision, and a command if the gate lets it pass.
+"""Turn what is due into decisions, and into commands where the gate lets it pass.
 
 In:    ``Owed.dues``: which rule, for whom, for which occasion, when
-Out:   decisions and commands, added to ``Owed``
-State: occasions: what came of each
+Out:   one final decision each, or ``held`` before it; commands; what came of each occasion
+State: occasions, held messages, contacts and cooldowns
+
+What is due to one customer at once is decided in one call: of marketing only one goes out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from operators.gate import refusal
+from operators.commands import commands_of
+from operators.contacts import keep_contacts
+from operators.gate import HOLDOUT, PASSED, QUIET_HOURS, REASONS, Asked, Verdicts, judge
+from operators.held import hold
 from operators.owed import Due, Owed, Sent
-from operators.params import fill, has_blanks
-from operators.profiles import NOWHERE, Standing, standing_of
-from operators.segments import own_day
-from operators.texts import instant_text, segment_text
+from operators.texts import instant_text
+from schemas.batch import I4, Objects
 from schemas.keys import command_id, decision_id
-from schemas.outputs import Command, Decision, Rfm
-from schemas.segments import SCHEME
-from schemas.settings import TenantSettings
+from schemas.outputs import Command, Decision, Outcome
 from state.lane import LaneState
-from state.tables import DECIDED, SENT
+from state.tables import DECIDED, HELD, SENT
+
+_ENCODE = msgspec.json.Encoder().encode
+
+_OUTCOMES: tuple[Outcome, ...] = tuple(
+    "sent"
+    if at == PASSED
+    else "held"
+    if at == QUIET_HOURS
+    else "holdout"
+    if at == HOLDOUT
+    else "refused"
+    for at in range(len(REASONS))
+)
+_PHASES = ["held" if outcome == "held" else "final" for outcome in _OUTCOMES]
+_STATES = np.array(
+    [SENT if each == "sent" else HELD if each == "held" else DECIDED for each in _OUTCOMES],
+    np.int8,
+)
 
 
 def decide(state: LaneState, owed: Owed) -> None:
@@ -32,84 +49,144 @@ def decide(state: LaneState, owed: Owed) -> None:
     if not owed.dues:
         return
     dues, owed.dues = owed.dues, []
-    customers = np.array([due.customer for due in dues], np.int32)
+    asked = _asked(state, dues)
+    verdicts = judge(state, asked)
+    _owe_decisions(state, owed, dues, asked, verdicts)
+    commands = _owe_commands(state, owed, dues, asked, verdicts)
+    _keep_marks(state, dues, asked, verdicts, commands)
+    hold(state, dues, asked, np.flatnonzero(verdicts.reason == QUIET_HOURS))
+    keep_contacts(state, asked, verdicts)
+
+
+def _asked(state: LaneState, dues: list[Due]) -> Asked:
+    customer = np.array([due.customer for due in dues], np.int32)
+    tenant = state.customers.tenant[customer]
+    tenants = tenant.tolist()
+    trigger = [due.trigger.id for due in dues]
     made_ms = np.array([due.made_ms for due in dues], np.int64)
-    whose = standing_of(state, customers, NOWHERE, NOWHERE)
-    scored = state.customers.scored_day[customers]
-    whose.today = np.maximum(own_day(state, customers, made_ms), scored)
-    persons = zip(*_persons(state, whose), strict=True)
-    sent = [
-        _decide(state, owed, due, who, today)
-        for due, who, today in zip(dues, persons, whose.today.tolist(), strict=True)
+    names = state.tenants.name[tenant].tolist()
+    occasion = [due.occasion for due in dues]
+    identity = list(map(command_id, names, trigger, occasion))
+    return Asked(
+        customer=customer,
+        tenant=tenant,
+        rule=np.array(list(map(state.tenants.rules.number, tenants, trigger)), np.int32),
+        today=state.tenant_day(tenant, made_ms),
+        made_ms=made_ms,
+        now_ms=np.array([due.now_ms for due in dues], np.int64),
+        expires_ms=np.array([due.expires_ms for due in dues], np.int64),
+        due_ms=np.array([due.due_ms for due in dues], np.int64),
+        zone=_zones(state, dues, tenant),
+        trigger=trigger,
+        occasion=occasion,
+        identity=identity,
+    )
+
+
+def _zones(state: LaneState, dues: list[Due], tenant: I4) -> I4:
+    """The branch's zone where there is a visit, else the tenant's."""
+    zones = state.tenants.zone[tenant]
+    for at, due in enumerate(dues):
+        if due.branch:
+            settings = state.tenants.settings[tenant.item(at)]
+            zones[at] = state.zones.code(settings.zone_of(due.branch))
+    return zones
+
+
+def _owe_decisions(
+    state: LaneState, owed: Owed, dues: list[Due], asked: Asked, verdicts: Verdicts
+) -> None:
+    """What is held on was told when it was held first."""
+    again = np.array([due.held for due in dues], np.bool_)
+    lines = np.flatnonzero(~(again & (verdicts.reason == QUIET_HOURS)))
+    chosen = [dues[at] for at in lines.tolist()]
+    identities = [asked.identity[at] for at in lines.tolist()]
+    tenants = state.tenants.name[asked.tenant[lines]].tolist()
+    customers = state.customers.id[asked.customer[lines]].tolist()
+    reasons = verdicts.reason[lines].tolist()
+    values = [
+        _ENCODE(
+            Decision(
+                decision_id(identity, _PHASES[verdict]),
+                identity,
+                tenant,
+                customer.decode(),
+                due.trigger.id,
+                _OUTCOMES[verdict],
+                REASONS[verdict],
+                instant_text(due.made_ms),
+                due.position,
+            )
+        )
+        for due, identity, tenant, customer, verdict in zip(
+            chosen, identities, tenants, customers, reasons, strict=True
+        )
     ]
+    owed.decided("decisions", chosen, zip(customers, identities, values, strict=True))
+
+
+def _owe_commands(
+    state: LaneState, owed: Owed, dues: list[Due], asked: Asked, verdicts: Verdicts
+) -> Objects:
+    """Returns the commands beside the dues, ``None`` where there is none."""
+    commands = np.empty(len(dues), np.object_)
+    passed = np.flatnonzero(verdicts.reason == PASSED)
+    if not len(passed):
+        return commands
+    chosen = [dues[at] for at in passed.tolist()]
+    identities = [asked.identity[at] for at in passed.tolist()]
+    whose = asked.customer[passed]
+    channels = _channel_lists(chosen, asked.rule[passed], verdicts.channels[passed])
+    values = commands_of(state, chosen, identities, whose, asked.made_ms[passed], channels)
+    owed.sent += [
+        Sent(due.position, due.now_ms, due.customer, identity)
+        for due, identity in zip(chosen, identities, strict=True)
+    ]
+    ids = state.customers.id[whose].tolist()
+    owed.decided("commands", chosen, zip(ids, identities, values, strict=True))
+    commands[passed] = values
+    return commands
+
+
+def _channel_lists(dues: list[Due], rules: I4, masks: NDArray[np.uint64]) -> list[list[str]]:
+    """The channels of each mask in its trigger's order; what comes again is one list."""
+    known: dict[tuple[int, int], list[str]] = {}
+    lists = []
+    for due, *key in zip(dues, rules.tolist(), masks.tolist(), strict=True):
+        rule, mask = key
+        found = known.get((rule, mask))
+        if found is None:
+            names = enumerate(due.trigger.channels)
+            found = known[rule, mask] = [name for at, name in names if mask >> at & 1]
+        lists.append(found)
+    return lists
+
+
+def _keep_marks(
+    state: LaneState, dues: list[Due], asked: Asked, verdicts: Verdicts, commands: Objects
+) -> None:
+    """What came of each occasion is kept with it."""
     occasions = state.occasions
-    for due, command in zip(dues, sent, strict=True):
-        if due.mark >= 0:
-            occasions.state[due.mark] = DECIDED if command is None else SENT
-            occasions.expires_ms[due.mark] = due.expires_ms
-            occasions.command[due.mark] = command
-
-
-_Person = tuple[
-    TenantSettings, str, str, str | None, str | None, str | None, int, Rfm, str, dict[str, str]
-]
-
-
-def _persons(state: LaneState, whose: Standing) -> tuple[Iterable[Any], ...]:
-    """Columns of what a decision needs to know of its customer, as ``_Person`` tells."""
-    settings = [state.tenants.settings[tenant] for tenant in whose.tenant.tolist()]
-    return (
-        settings,
-        state.tenants.name[whose.tenant].tolist(),
-        whose.customer_ids(),
-        whose.phones(),
-        whose.name.tolist(),
-        whose.locale.tolist(),
-        whose.segment.tolist(),
-        map(
-            Rfm,
-            whose.recency(),
-            whose.frequency.tolist(),
-            whose.monetary.tolist(),
-            [each.currency for each in settings],
-        ),
-        map(state.tenants.thresholds_on, whose.tenant.tolist(), whose.today.tolist()),
-        whose.aliases.tolist(),
-    )
-
-
-def _decide(state: LaneState, owed: Owed, due: Due, who: _Person, today: int) -> bytes | None:
-    _, tenant, customer, _, _, _, segment, _, _, _ = who
-    identity = command_id(tenant, due.trigger.id, due.occasion)
-    reason = refusal(due.trigger, segment, due.now_ms, due.expires_ms)
-    decision = Decision(
-        decision_id(identity, "final"),
-        identity,
-        tenant,
-        customer,
-        due.trigger.id,
-        "refused" if reason else "sent",
-        reason,
-        instant_text(due.made_ms),
-        due.position,
-    )
-    owed.decision(due.due_ms, decision)
-    if reason:
-        return None
-    owed.sent.append(Sent(due.position, due.now_ms, due.customer, identity))
-    command = _command(state, due, identity, who, today)
-    return owed.command(due.position, due.due_ms, command)
+    marks = np.array([due.mark for due in dues], np.int32)
+    at = np.flatnonzero(marks >= 0)
+    rows = marks[at]
+    occasions.state[rows] = _STATES[verdicts.reason[at]]
+    occasions.expires_ms[rows] = asked.expires_ms[at]
+    occasions.command[rows] = commands[at]
+    occasions.touch(rows)
 
 
 def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
     """Owes the same command again, withdrawn, and the decision that says so."""
     command = msgspec.json.decode(sent, type=Command)
-    owed.command(position, now_ms, msgspec.structs.replace(command, withdrawn=True))
+    value = _ENCODE(msgspec.structs.replace(command, withdrawn=True))
+    key, identity = command.customer_id.encode(), command.command_id
+    owed.command(position, now_ms, key, command.trigger, identity, value)
     owed.decision(
         now_ms,
         Decision(
-            decision_id=decision_id(command.command_id, "withdrawn"),
-            command_id=command.command_id,
+            decision_id=decision_id(identity, "withdrawn"),
+            command_id=identity,
             tenant=command.tenant,
             customer_id=command.customer_id,
             trigger=command.trigger,
@@ -118,40 +195,4 @@ def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
             at=instant_text(now_ms),
             position=position,
         ),
-    )
-
-
-def _command(state: LaneState, due: Due, identity: str, who: _Person, today: int) -> Command:
-    settings, tenant, customer, phone, name, locale, segment, rfm, version, aliases = who
-    trigger, branch = due.trigger, due.branch
-    template, params = settings.message_for(trigger, segment)
-    if params and has_blanks(params):
-        params = fill(state, due.customer, params, today)
-    # In the order of Command's fields: naming two dozen of them costs as much as the encoding.
-    return Command(
-        identity,
-        tenant,
-        customer,
-        phone,
-        aliases,
-        name,
-        trigger.id,
-        trigger.kind,  # type: ignore[arg-type]  # settings admit only known kinds
-        trigger.category,  # type: ignore[arg-type]  # likewise
-        list(trigger.channels),
-        template,
-        params,
-        trigger.locale or locale or settings.locale,
-        settings.zone_of(branch) if branch else settings.timezone,
-        branch,
-        due.visit,
-        segment_text(segment),
-        rfm,
-        SCHEME,
-        version,
-        instant_text(due.due_ms),
-        instant_text(due.expires_ms),
-        instant_text(due.made_ms),
-        due.occasion,
-        False,  # withdrawn
     )

@@ -19,12 +19,15 @@ import numpy as np
 from operators import agenda, reminders
 from operators.aliases import bury
 from operators.columns import payment_columns, visit_columns
+from operators.consent import Words, words_of
 from operators.contributions import Tally
 from operators.days import owe_standing_days, tell_days
 from operators.decide import decide
+from operators.failures import first_cut, note_failures
 from operators.features import compute_features, history_of
 from operators.forget import forget
-from operators.identify import Named, identify, scope_rows
+from operators.held import release
+from operators.identify import FAILURE, Named, identify, scope_rows
 from operators.messages import Learnt, apply_statuses, keep_commands
 from operators.midnight import begin_days
 from operators.minutes import owe_standing_minutes, tell_minutes
@@ -70,6 +73,7 @@ class _Work:
     cards: ClientEvents
     incoming: IncomingEvents
     payments: PaymentColumns
+    words: Words | None
     counts: Counter[tuple[str, ...]]
     tally: Tally
     imported: I1
@@ -153,7 +157,10 @@ def _await_midnights(state: LaneState, first_ms: int) -> None:
 
 
 def _fold_records(state: LaneState, owed: Owed, batch: Batch, scopes: Rows, clock: I8) -> None:
-    """Cuts the batch where something touches a whole tenant: settings, forgetting, a midnight."""
+    """Cuts the batch where something touches a whole tenant: settings, forgetting, a midnight.
+
+    Also before what tells of a message that reached nobody, where what was before it must be known.
+    """
     rare: list[SettingsEvent | ForgetEvent] = sorted(
         [*batch.settings, *batch.forgets], key=lambda event: event.record
     )
@@ -161,6 +168,13 @@ def _fold_records(state: LaneState, owed: Owed, batch: Batch, scopes: Rows, cloc
     while start < len(clock):
         end = rare[0].record + 1 if rare else len(clock)
         passed = int(np.searchsorted(clock, state.tenants.next_midnight(), "left"))
+        told = part_of(batch, start, min(passed, end)).statuses
+        tenants = state.scopes.tenant[scopes[told.scope]]
+        cut = first_cut(state, told, tenants, clock[told.record], start)
+        if cut is not None:
+            _fold_part(state, owed, batch, scopes, clock, start, cut)
+            start = cut
+            continue
         if passed < end:
             _fold_part(state, owed, batch, scopes, clock, start, passed)
             _pass_midnights(state, owed, int(clock[passed]), int(batch.positions[passed]))
@@ -206,11 +220,12 @@ def _fold_part(
     work = _Work(
         clock_ms=clock,
         positions=batch.positions,
-        named=identify(state, part, scopes, visits),
+        named=identify(state, part, scopes, visits, clock),
         visits=visits,
         cards=part.clients,
         incoming=part.incoming,
         payments=payment_columns(state, part.payments, scopes, clock),
+        words=words_of(part, clock),
         counts=batch.counts,
         tally=Tally(),
         imported=batch.imported,
@@ -280,6 +295,7 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
             work.visits,
             work.cards,
             work.payments,
+            work.words,
             work.clock_ms,
             work.counts,
             work.tally,
@@ -313,6 +329,8 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
         if len(due):
             agenda = np.union1d(agenda, due) if len(agenda) else due
     table.slot[customers] = -1
+    strangers = np.flatnonzero((named.kind == FAILURE) & (named.unit < 0)).astype(np.int32)
+    note_failures(state, named, strangers, work.clock_ms)
 
 
 def _moment(work: _Work, lines: Rows) -> Moment:
@@ -358,6 +376,11 @@ def _fire(state: LaneState, owed: Owed, ready: Rows, clock_ms: I8, positions: I8
         if fires.any():
             agenda.fire(state, owed, column, ready[fires], due[fires], moment.take(fires))
             busy = busy | fires
+    releases = table.held_due[ready] == due
+    if releases.any():
+        now = moment.take(releases)
+        release(state, owed, ready[releases], due[releases], now.now_ms, now.position)
+        busy = busy | releases
     decide(state, owed)
     flushes = ~busy
     if flushes.any():

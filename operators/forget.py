@@ -3,7 +3,7 @@
 In:    a forget event, with the lane's clock and position at its record
 Out:   withdrawals of commands that can still be carried out; a tombstone
 State: the customer's visits become walk-ins; cards, aliases, messages and the customer are left as
-       empty rows under their keys, which are hashes
+       empty rows under their keys, which are hashes; contacts are nobody's
 
 Who is named again by the business begins anew, under the same id. A version that has been seen
 already names nobody again.
@@ -16,11 +16,13 @@ from collections import Counter
 import numpy as np
 
 from operators.aliases import heirs, stands
+from operators.contacts import forget_contacts
 from operators.contributions import Tally, contribution, recount
 from operators.crowds import inside
 from operators.days import tell_days
 from operators.decide import withdraw
 from operators.features import history_of, walk
+from operators.held import withdraw_all_of
 from operators.messages import keep_commands
 from operators.owed import Owed
 from operators.restate import Passage
@@ -57,6 +59,8 @@ def forget(
     keep_commands(state, owed)
     row = int(customer[0])
     _forget_commands(state, owed, state.customers.id[row], now_ms, position)
+    withdraw_all_of(state, owed, customer, now_ms, position)
+    forget_contacts(state, customer)
     _forget_visits(state, owed, customer, now_ms, position, counts)
     _forget_payments(state, customer)
     _forget_cards(state, customer)

@@ -4,7 +4,8 @@ In:    ``VisitEvents``, ``ClientEvents``, ``IncomingEvents``, ``StatusEvents``, 
 Out:   ``Named``: one line per event with its rows and its unit, in log order
 State: rows for keys that were not known; nothing else changes here
 
-A status takes a line only where it tells whose alias it is, and that is not known yet.
+A status takes a line only where it tells whose alias it is, and that is not known yet; and where
+it tells that a message reached nobody, or whose such a message was.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.crowds import certain_walk_ins
+from operators.failures import is_remembered, reports_of, whose
 from operators.money_units import find_units, join_money, payment_rows
 from operators.people import (
     Alias,
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
 U8 = NDArray[np.uint64]
 
-VISIT, CLIENT, INCOMING, STATUS, PAYMENT = range(5)
+VISIT, CLIENT, INCOMING, STATUS, PAYMENT, FAILURE = range(6)
 """Kinds of events that can change a customer."""
 
 _VISIT_SALT = np.uint64(0x76697369742D6964)
@@ -69,8 +71,10 @@ class Named:
     E.164 as an integer, 0 where there is none; ``alias`` is told by messages, at ``at_ms``.
     ``fallback`` is the customer whom a card without a phone belongs to by its visits, or who
     writes under an alias that points to nobody yet. ``money`` is the money unit that a visit or a
-    payment names, ``sale`` the sale that it pays. ``unit`` joins what must be folded in order;
-    ``met`` are the customers of all units, beside ``met_unit``, some of them several times.
+    payment names, ``sale`` the sale that it pays. ``message`` is the key of one that failed,
+    ``fails`` where the line is the failure, ``remembered`` where it was heard of before. ``unit``
+    joins what must be folded in order; ``met`` are the customers of all units, beside ``met_unit``,
+    some of them several times.
     """
 
     record: I4
@@ -87,6 +91,9 @@ class Named:
     payment: Rows
     money: Rows
     sale: Rows
+    message: I8
+    fails: NDArray[np.bool_]
+    remembered: NDArray[np.bool_]
     unit: I4
     met: Rows
     met_unit: I4
@@ -106,10 +113,12 @@ def scope_rows(state: LaneState, batch: Batch) -> Rows:
     return rows
 
 
-def identify(state: LaneState, batch: Batch, scopes: Rows, visits: VisitColumns) -> Named:
+def identify(
+    state: LaneState, batch: Batch, scopes: Rows, visits: VisitColumns, clock_ms: I8
+) -> Named:
     """Rows and units of every event of the batch that can change a customer.
 
-    ``visits`` are the batch's visits in the lane's terms.
+    ``visits`` are the batch's visits in the lane's terms, ``clock_ms`` the clocks of its records.
     """
     counts = batch.counts
     payers = _payers(state, batch.payments, scopes, counts)  # before visits: these look for units
@@ -128,6 +137,9 @@ def identify(state: LaneState, batch: Batch, scopes: Rows, visits: VisitColumns)
         named = _joined([named, teachers])
     named.customer = customer_rows(state, named.tenant, named.phone)
     named.fallback = _fallbacks(state, named)
+    failing = _failing(state, batch.statuses, scopes, clock_ms)
+    if failing is not None:
+        named = _joined([named, failing])
     place = _sort(named)
     walk_ins = certain_walk_ins(state, named, visits)
     named.client[walk_ins] = named.customer[walk_ins] = -1
@@ -159,6 +171,9 @@ def _lines(
         payment=nobody,
         money=nobody,
         sale=nobody,
+        message=np.zeros(count, np.int64),
+        fails=np.zeros(count, np.bool_),
+        remembered=np.zeros(count, np.bool_),
         unit=nobody,
         met=nobody[:0],
         met_unit=nobody[:0],
@@ -235,6 +250,26 @@ def _teachers(
         return None
     named = _taken(named, needed)
     named.alias = alias_rows(state, named.tenant, [aliases[line] for line in needed.tolist()])
+    return named
+
+
+def _failing(state: LaneState, statuses: StatusEvents, scopes: Rows, clock_ms: I8) -> Named | None:
+    """Statuses that tell of a message that reached nobody, or whose it was."""
+    if not len(statuses.record):
+        return None
+    tenants = state.scopes.tenant[scopes[statuses.scope]]
+    now_ms = clock_ms[statuses.record]
+    reports = reports_of(state, statuses, tenants, now_ms)
+    if reports is None:
+        return None
+    taken = select(statuses, reports.status.astype(np.intp))
+    taken.phone = np.full(len(taken.phone), None)  # whose it is tells the command
+    named, _ = _lines(state, FAILURE, taken, scopes, Counter())
+    now_ms = now_ms[reports.status]
+    named.source, named.at_ms = reports.status, taken.at_ms
+    named.customer = whose(state, reports, now_ms)
+    named.message = reports.message.view(np.int64)
+    named.fails, named.remembered = reports.fails, is_remembered(state, reports, now_ms)
     return named
 
 

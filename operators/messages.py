@@ -21,16 +21,22 @@ from operators.owed import Owed
 from operators.people import find_aliases, find_customers
 from operators.phones import phone_column, plain_phones
 from schemas.batch import ACCEPTED, I4, I8, NONE, Batch, Objects, StatusEvents
-from schemas.keys import text_key, text_keys
+from schemas.keys import text_keys
 from schemas.webhooks.findings import RECEIPT
 from state.index import U8, Rows
 from state.lane import LaneState
-from state.messages import THEIRS, UNASKED, Messages, command_keys, message_keys
+from state.messages import (
+    KEPT_MS,
+    THEIRS,
+    UNASKED,
+    WAIT_MS,
+    Messages,
+    command_keys,
+    message_ids,
+    message_keys,
+)
 from state.tables import Flags
-from state.zones import DAY_MS, MINUTE_MS
 
-KEPT_MS = 21 * DAY_MS
-WAIT_MS = 10 * MINUTE_MS
 WAITING = 200_000
 
 _HEARD = 1  # the tally of hearings without a command
@@ -171,7 +177,7 @@ def _hearings(state: LaneState, part: Batch, scopes: Rows, clock_ms: I8, sent: _
     now_ms = clock_ms[record]
     tenants = state.tenants.key[state.scopes.tenant[scope]]
     count, others = len(statuses.record), len(incoming.record)
-    keys = message_keys(tenants, np.concatenate([_message_ids(statuses), incoming.message]))
+    keys = message_keys(tenants, np.concatenate([message_ids(statuses), incoming.message]))
     link, since_ms = _links(state, statuses, tenants[:count], now_ms, part.positions, sent)
     bits = [_bits(part), np.full(others, 1 << _CAME, np.uint8)]
     at_ms = np.concatenate([statuses.at_ms, incoming.at_ms])
@@ -194,17 +200,6 @@ def _hearings(state: LaneState, part: Batch, scopes: Rows, clock_ms: I8, sent: _
         phone=np.concatenate([statuses.phone, incoming.phone])[lines],
         alias=np.concatenate([statuses.alias, incoming.alias])[lines],
     )
-
-
-def _message_ids(statuses: StatusEvents) -> I8:
-    """A sender that failed has no message to name: it is this command's on that channel."""
-    ids = statuses.message
-    nameless = np.flatnonzero(ids == NONE)
-    if len(nameless):
-        ids = ids.copy()
-        for at in nameless.tolist():
-            ids[at] = text_key(f"{statuses.command[at] or ''}\x1f{statuses.channel[at] or ''}")
-    return ids
 
 
 def _bits(part: Batch) -> NDArray[np.uint8]:

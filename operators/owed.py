@@ -24,7 +24,7 @@ import xxhash
 from operators.customer_segments import blank_score, changed_scores
 from operators.profiles import Standing, encoded_profiles, joined, standing_order
 from schemas.batch import I8, STREAMS, Message
-from schemas.outputs import Command, Decision, Tombstone, Visit
+from schemas.outputs import Decision, Tombstone, Visit
 from schemas.settings import Trigger
 from state.lane import LaneState
 
@@ -97,12 +97,26 @@ class Owed:
         self.add("decisions", decision.position, due_ms, key, rule, value)
         self.counts["decisions", decision.outcome, decision.reason or ""] += 1
 
-    def command(self, position: int, due_ms: int, command: Command) -> bytes:
-        """Owes a command; returns its bytes."""
-        value = _ENCODER.encode(command)
-        rule = _rule(command.trigger, command.command_id)
-        self.add("commands", position, due_ms, command.customer_id.encode(), rule, value)
-        return value
+    def command(
+        self, position: int, due_ms: int, key: bytes, trigger: str, identity: str, value: bytes
+    ) -> None:
+        """Owes an encoded command; ``key`` is its customer's id."""
+        self.add("commands", position, due_ms, key, _rule(trigger, identity), value)
+
+    def decided(
+        self, stream: str, dues: list[Due], told: Iterable[tuple[bytes, str, bytes]]
+    ) -> None:
+        """Owes many encoded commands or decisions, beside the dues that they are of.
+
+        ``told`` has each one's customer id, command id and value.
+        """
+        lines = self._lines[stream]
+        lines += [
+            (due.position, due.due_ms, key, f"{due.trigger.id}\x1f{identity}", number, value)
+            for number, due, (key, identity, value) in zip(
+                range(len(lines), len(lines) + len(dues)), dues, told, strict=True
+            )
+        ]
 
     def tombstone(self, due_ms: int, tombstone: Tombstone) -> None:
         """Owes the last line of an id that is no more, and an empty score."""

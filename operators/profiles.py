@@ -14,19 +14,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.features import walk
+from operators.consent import told_consents
 from operators.people import told_aliases
 from operators.segments import Codes, own_day, recency_days
-from operators.texts import birthday_text, instant_text, instant_texts, segment_text
+from operators.texts import birthday_text, instant_texts, segment_text
 from schemas.batch import ATTENDED, I4, I8, NONE, Objects
-from schemas.outputs import Consent, Profile
+from schemas.outputs import Profile
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY, Flags
 
 _ENCODE = msgspec.json.Encoder().encode
-_NOTHING_SAID: dict[str, Consent] = {}
-
 
 NOWHERE: I8 = np.zeros(0, np.int64)
 """Positions and instants of a standing that is not owed as profiles."""
@@ -91,7 +89,7 @@ def standing_of(state: LaneState, customers: Rows, owed_at: I8, due_ms: I8) -> S
         birthday=np.where(client >= 0, state.clients.birthday[client], 0),
         locale=_told(state.clients.locale, client),
         aliases=told_aliases(state, customers),
-        consent=_consents(state, customers),
+        consent=told_consents(state, customers),
         segment=table.segment[customers],
         last_day=table.last_day[customers],
         last_visit_ms=table.last_visit_ms[customers],
@@ -196,21 +194,3 @@ def speaker(state: LaneState, customer: int) -> int:
             best, best_rank = client, rank
         client = int(clients.next_client[client])
     return best
-
-
-def _consents(state: LaneState, customers: Rows) -> Objects:
-    """What the newest of each customer's cards says about marketing."""
-    clients = state.clients
-    found = np.empty(len(customers), np.object_)
-    found.fill(_NOTHING_SAID)
-    owners = np.arange(len(customers), dtype=np.int32)
-    owner, client = walk(state.customers.first_client[customers], clients.next_client, owners)
-    told = clients.consent[client] >= 0
-    owner, client = owner[told], client[told]
-    # Sorted by when it was told: the last one written stays.
-    for at in np.lexsort((clients.consent[client], clients.consent_ms[client])).tolist():
-        row = client[at]
-        at_text = instant_text(int(clients.consent_ms[row]))
-        given = bool(clients.consent[row])
-        found[owner[at]] = {"marketing": Consent(value=given, at=at_text, source="client")}
-    return found

@@ -4,7 +4,8 @@ In:    the lane's clock
 Out:   nothing
 State: visits and payments that have left the tenant's window (the last attended day stays with
        the client), occasions and marks whose time is over, messages not awaited any more, full
-       days of house numbers, days that are told and too old to change
+       days of house numbers, days that are told and too old to change, contacts and failures of
+       long ago
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from __future__ import annotations
 import numpy as np
 
 from operators.aliases import free_the_gone
+from operators.held import free_decided
 from operators.messages import forget_messages
 from operators.segments import ROLL_SPREAD_MS
 from operators.visits import remember_last_day
 from schemas.batch import ATTENDED, I4, I8
+from schemas.settings import TenantSettings
 from state.days import DAYS_KEPT
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import NEVER, NO_DAY, VACANT, Flags
+from state.messages import KEPT_MS
+from state.tables import HELD, NEVER, NO_DAY, VACANT, Flags
+from state.tenants import contact_days, cooldown_days
 from state.zones import DAY_MS
 
 _DAYS_AGAIN = 3  # by so many days another zone can take a tenant back
@@ -54,13 +59,59 @@ def prune(state: LaneState, now_ms: int, settled: int = -1) -> None:
     _prune_crowds(state, now_ms)
     forget_messages(state, now_ms)
     rows = occasions.live()
-    over = rows[occasions.start_ms[rows] < now_ms]
+    # What is held may outlast the time in which its occasion can come again.
+    over = rows[(occasions.start_ms[rows] < now_ms) & (occasions.state[rows] != HELD)]
     if len(over):
         occasions.free(over)
     rows = state.marks.live()
     over = rows[state.marks.until_ms[rows] <= now_ms]
     if len(over):
         state.marks.free(over)
+    free_decided(state)
+    _prune_contacts(state, now_ms)
+
+
+def _prune_contacts(state: LaneState, now_ms: int) -> None:
+    contacts, cooldowns, failures = state.contacts, state.cooldowns, state.failures
+    rows = contacts.live()
+    tenant = contacts.tenant[rows]
+    today = state.tenant_day(tenant, np.full(len(rows), now_ms)).astype(np.int64)
+    over = rows[today - contacts.day[rows] >= state.tenants.contact_days[tenant] + _DAYS_AGAIN]
+    if len(over):
+        contacts.free(over)
+        state.relink_contacts()
+    rows = cooldowns.live()
+    tenant = state.customers.tenant[cooldowns.customer[rows]]
+    today = state.tenant_day(tenant, np.full(len(rows), now_ms)).astype(np.int64)
+    over = rows[today - cooldowns.day[rows] >= state.tenants.cooldown_days[tenant] + _DAYS_AGAIN]
+    if len(over):
+        cooldowns.free(over)
+    rows = failures.live()
+    over = rows[failures.heard_ms[rows] < now_ms - KEPT_MS]
+    if len(over):
+        failures.free(over)
+        state.relink_contacts()
+
+
+def forget_contacts_beyond(
+    state: LaneState, tenant: int, settings: TenantSettings, today: int
+) -> None:
+    """Where new settings look further back, what the old ones had no use for is gone."""
+    tenants = state.tenants
+    contacts, cooldowns = state.contacts, state.cooldowns
+    if contact_days(settings) > tenants.contact_days[tenant]:
+        rows = contacts.live()
+        rows = rows[contacts.tenant[rows] == tenant]
+        over = rows[today - contacts.day[rows].astype(np.int64) >= tenants.contact_days[tenant]]
+        if len(over):
+            contacts.free(over)
+            state.relink_contacts()
+    if cooldown_days(settings) > tenants.cooldown_days[tenant]:
+        rows = cooldowns.live()
+        rows = rows[state.customers.tenant[cooldowns.customer[rows]] == tenant]
+        over = rows[today - cooldowns.day[rows].astype(np.int64) >= tenants.cooldown_days[tenant]]
+        if len(over):
+            cooldowns.free(over)
 
 
 def _prune_payments(state: LaneState, begun_ms: I8) -> None:

@@ -1,7 +1,7 @@
 """Plan, send and take back reminders of booked visits.
 
 In:    customers whose visits or rules changed, or whose reminder is due
-Out:   commands, decisions, withdrawals; each customer's next reminder instant
+Out:   what is due, withdrawals; each customer's next reminder instant
 State: ``visits.held_ms`` (the start whose occasion a visit holds), occasions, ``reminder_due``
 
 The visits of one customer, branch and local day have one occasion: the earliest start among those
@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from operators.bookings import told_visits, visit_occasions
 from operators.decide import withdraw
 from operators.features import History
+from operators.held import move_mark, withdraw_held
 from operators.owed import Due, Owed
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import NEVER, SENT, SILENT, WITHDRAWN, Flags
+from state.tables import HELD, NEVER, SENT, SILENT, WITHDRAWN, Flags
 from state.zones import DAY_MS, MINUTE_MS
 
 U8 = NDArray[np.uint64]
@@ -254,6 +255,8 @@ def _kept(state: LaneState, visit: int, start: int) -> Rows:
 
 def _withdraw_all(state: LaneState, owed: Owed, kept: Rows, now_ms: int, position: int) -> None:
     occasions = state.occasions
+    each = np.ones(len(kept), np.int64)
+    withdraw_held(state, owed, kept.astype(np.int32), now_ms * each, position * each)
     for occasion in kept.tolist():
         if occasions.state[occasion] == SENT and now_ms < occasions.expires_ms[occasion]:
             withdraw(owed, occasions.command[occasion], now_ms, position)
@@ -274,7 +277,9 @@ def _pass_on(state: LaneState, kept: Rows, heir: int, start: int) -> None:
         for name in ("state", "expires_ms", "command"):
             getattr(occasions, name)[new] = getattr(occasions, name)[old]
         # The one who gave it away keeps the mark, but nothing to withdraw.
-        if occasions.state[old] == SENT:
+        if occasions.state[old] == HELD:
+            move_mark(state, old, int(new[0]))
+        if occasions.state[old] in (SENT, HELD):
             occasions.state[old] = WITHDRAWN
             occasions.command[old] = None
             occasions.changed[old] = True

@@ -13,12 +13,12 @@ import numpy as np
 
 from operators.agenda import is_marked, put_marks, queue
 from operators.identify import INCOMING, Named
-from operators.messages import KEPT_MS
 from operators.owed import Due, Owed
 from schemas.batch import I8, IncomingEvents
 from schemas.keys import mix, row_keys
 from state.index import Rows
 from state.lane import LaneState
+from state.messages import KEPT_MS
 from state.zones import MINUTE_MS
 
 _SALT = np.uint64(0x7265706C792D2D2D)

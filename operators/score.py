@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from operators import agenda, entries, reminders
 from operators.features import Features, compute_features, history_of
+from operators.held import held_marks, withdraw_held
 from operators.owed import Owed
 from operators.reminders import Moment
 from operators.segments import (
@@ -101,9 +102,24 @@ def score(
         by_time=by_time,
     )
     agenda.plan(state, owed, customers, history, change)
+    _withdraw_vanished(state, owed, customers, told_ms, moment)
     _tell_changes(state, owed, customers, before, cause, quiet, told_ms, made_ms, moment)
     table.touch(customers)
     state.due.refresh(customers)
+
+
+def _withdraw_vanished(
+    state: LaneState, owed: Owed, customers: Rows, told_ms: I8, moment: Moment
+) -> None:
+    """What is held for a reason that is no more is taken back."""
+    waiting = np.flatnonzero(state.customers.held_due[customers] != NEVER)
+    if not len(waiting):
+        return
+    chosen = customers[waiting]
+    whose, marks = held_marks(state, chosen)
+    line = waiting[np.argsort(chosen)][np.searchsorted(np.sort(chosen), whose)]
+    gone = agenda.vanished(state, whose, marks, told_ms[line])
+    withdraw_held(state, owed, marks[gone], told_ms[line[gone]], moment.position[line[gone]])
 
 
 def _by_thresholds(

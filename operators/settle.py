@@ -1,7 +1,8 @@
 """Put a tenant's new settings in force and re-derive everything that depends on them.
 
 In:    a settings event, with the lane's clock and position at its record
-Out:   segment changes of cause ``thresholds``, triggers planned anew, in silence where too late
+Out:   segment changes of cause ``thresholds``, triggers planned anew, in silence where too late;
+       what rules that are gone have held is withdrawn
 State: tenants, zones of places, instants and days of visits, scores
 """
 
@@ -15,10 +16,12 @@ from operators.columns import foreign_currencies
 from operators.contributions import Tally, contribution, recount
 from operators.crowds import inside
 from operators.days import move_calendar, tell_days
+from operators.decide import decide
+from operators.held import withdraw_removed
 from operators.money_units import living, rederive_units
 from operators.owed import Owed
 from operators.payments import rederive_payments
-from operators.prune import prune
+from operators.prune import forget_contacts_beyond, prune
 from operators.reach import is_held
 from operators.reminders import Moment
 from operators.restate import Passage
@@ -51,6 +54,7 @@ def apply_settings(
     visits, payments, units = _inside(state, tenant, day, window)
     visits_before = contribution(state, state.visits, visits)
     payments_before = contribution(state, state.payments, payments)
+    forget_contacts_beyond(state, tenant, event.settings, today)
     state.tenants.adopt(tenant, event.settings)
     state.tenants.await_midnight(np.array([tenant], np.int32), now_ms)
     clocks = np.array([now_ms])
@@ -71,6 +75,8 @@ def apply_settings(
         moment = Moment(np.full(len(rows), now_ms), np.full(len(rows), position))
         cause = np.full(len(rows), "thresholds", np.object_)
         score(state, owed, rows.astype(np.int32), cause, moment.now_ms, moment, anew=True)
+    withdraw_removed(state, owed, tenant, now_ms, position)
+    decide(state, owed)
 
 
 def _today(state: LaneState, tenant: int, now_ms: int) -> int:

@@ -14,9 +14,11 @@ import numpy as np
 
 from operators.aliases import Merged, meet_writers
 from operators.clients import Cause, TouchedRows, apply_cards, note_visit_phone, rechain
+from operators.consent import Words, take_words
 from operators.contributions import Tally, contribution, recount
 from operators.crowds import admit, inside, is_full, owners, place
-from operators.identify import CLIENT, PAYMENT, VISIT, Named
+from operators.failures import note_failures
+from operators.identify import CLIENT, FAILURE, PAYMENT, VISIT, Named
 from operators.money_units import place_visits
 from operators.payments import PaymentColumns, apply_payments
 from operators.reach import note_changes, reach, worth
@@ -100,6 +102,7 @@ def apply_round(
     visits: VisitColumns,
     cards: ClientEvents,
     payments: PaymentColumns,
+    words: Words | None,
     clocks: I8,
     counts: Counter[tuple[str, ...]],
     tally: Tally,
@@ -120,6 +123,8 @@ def apply_round(
         note_changes(state, reached, before[0], touched)
         note_reached(state, tally, named, reached, before[1], clocks)
     merged = meet_writers(state, named, lines, clocks, touched)
+    take_words(state, named, lines, words, touched)
+    note_failures(state, named, lines[kind == FAILURE], clocks)
     return _merged(touched, moved, merged)
 
 

@@ -115,6 +115,7 @@ class ClientEvents:
     birthday: I4  # yyyymmdd, 0 if unknown
     locale: Objects
     consent: I1  # marketing: 1 given, 0 denied, -1 not told
+    sms_denied: I1  # marketing by SMS: 1 denied, 0 not denied, -1 not told
     deleted: I1
     aliases: Objects  # tuple of (kind, value), e.g. ("whatsapp_bsuid", "KZ.123"), or None
 

@@ -100,3 +100,12 @@ def command_id(tenant: str, trigger: str, occasion: str) -> str:
 def decision_id(command: str, phase: str) -> str:
     """32 hex digits of a command's id and ``held``, ``final`` or ``withdrawn``."""
     return xxhash.xxh3_128_hexdigest(f"{command}\x1f{phase}".encode())
+
+
+def in_holdout(tenant: str, who: str, percent: int) -> bool:
+    """Whether a customer is of the share that gets no marketing, for as long as the share stays.
+
+    ``who`` is the canonical phone (E.164 without ``+``), or the customer's id without one. A larger
+    share has all of a smaller one.
+    """
+    return xxhash.xxh3_64_intdigest(f"{tenant}\x1fholdout\x1f{who}".encode()) % 100 < percent

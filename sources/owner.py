@@ -49,7 +49,7 @@ def settings_of(
         settings["average_check_minor"] = check
     if own_zones:
         settings["branches"] = {name: {"timezone": zone} for name, zone in own_zones.items()}
-    if index % 6 == 5:
+    if index % 6 != 5:  # who asks at the counter; what is agreed there no webhook tells
         settings["consent_default"] = "allow"
     return settings
 

@@ -10,7 +10,14 @@ import numpy as np
 from state.index import Rows
 from state.tables import NEVER, Customers
 
-DUE_COLUMNS = ("roll_due", "reminder_due", "birthday_due", "trigger_due", "flush_due")
+DUE_COLUMNS = (
+    "roll_due",
+    "reminder_due",
+    "birthday_due",
+    "trigger_due",
+    "held_due",
+    "flush_due",
+)
 _SHIFT = 12  # 4,096 customers a block
 
 

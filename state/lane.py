@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.batch import I8
 from schemas.keys import row_keys, text_key
+from state.contacts import Contacts, Cooldowns, Failures, Held
 from state.crowds import Crowds
 from state.days import Counters, DayEnds, FlowDays, Minutes, SegmentDays, VisitDays
 from state.due import DueColumn
@@ -53,6 +54,10 @@ class LaneState:
         self.occasions = Occasions()
         self.marks = Marks()
         self.messages = Messages()
+        self.held = Held()
+        self.contacts = Contacts()
+        self.cooldowns = Cooldowns()
+        self.failures = Failures()
         self.crowds = Crowds()
         self.tallies = Tallies()
         self.visit_days = VisitDays()
@@ -81,6 +86,10 @@ class LaneState:
             "occasions": self.occasions,
             "marks": self.marks,
             "messages": self.messages,
+            "held": self.held,
+            "contacts": self.contacts,
+            "cooldowns": self.cooldowns,
+            "failures": self.failures,
             "crowds": self.crowds,
             "tallies": self.tallies,
             "visit_days": self.visit_days,
@@ -108,12 +117,21 @@ class LaneState:
         self.tenants.await_midnight(self.tenants.live(), self.clock_ms)
 
     def relink(self) -> None:
-        """Rebuilds the chains customer → aliases, and → clients → visits and payments."""
+        """Rebuilds the chains customer → aliases, → contacts, → clients → visits, payments."""
         clients, visits, aliases = self.clients, self.visits, self.aliases
+        self.relink_contacts()
         _chain(aliases.live(), aliases.customer, self.customers.first_alias, aliases.next_alias)
         _chain(clients.live(), clients.customer, self.customers.first_client, clients.next_client)
         _chain(visits.live(), visits.client, clients.first_visit, visits.next_visit)
         self.relink_money()
+
+    def relink_contacts(self) -> None:
+        """Rebuilds the chains customer → contacts and → failures."""
+        contacts, failures = self.contacts, self.failures
+        heads = self.customers.first_contact
+        _chain(contacts.live(), contacts.customer, heads, contacts.next_contact)
+        heads = self.customers.first_failure
+        _chain(failures.live(), failures.customer, heads, failures.next_failure)
 
     def relink_money(self) -> None:
         """Rebuilds the chains client → payments and unit → payments, and the units' visits."""

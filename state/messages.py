@@ -10,13 +10,20 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.batch import I4, I8, NONE
-from schemas.keys import row_keys
+from schemas.batch import I4, I8, NONE, StatusEvents
+from schemas.keys import row_keys, text_key
 from state.index import U8
 from state.table import Column, Table
+from state.zones import DAY_MS, MINUTE_MS
 
 UNASKED, THEIRS = -1, -2
 """Links of messages that no command of ours is known for: somebody's, or the customer's own."""
+
+KEPT_MS = 21 * DAY_MS
+"""How long a message with a command is known, from the sending of the command."""
+
+WAIT_MS = 10 * MINUTE_MS
+"""How long one without a command is remembered, from the last time it was heard of."""
 
 _MESSAGE_SALT = np.uint64(0x6D6573736167652D)
 _COMMAND_SALT = np.uint64(0x636F6D6D616E642D)
@@ -78,3 +85,14 @@ def message_keys(tenants: U8, messages: I8) -> U8:
 def command_keys(tenants: U8, commands: I8) -> U8:
     """Keys of commands, by ``text_key`` of their ids."""
     return row_keys(tenants ^ _COMMAND_SALT, commands.view(np.uint64))
+
+
+def message_ids(statuses: StatusEvents) -> I8:
+    """A sender that failed has no message to name: it is this command's on that channel."""
+    ids = statuses.message
+    nameless = np.flatnonzero(ids == NONE)
+    if len(nameless):
+        ids = ids.copy()
+        for at in nameless.tolist():
+            ids[at] = text_key(f"{statuses.command[at] or ''}\x1f{statuses.channel[at] or ''}")
+    return ids

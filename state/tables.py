@@ -27,8 +27,8 @@ when its day was over, or when it was told after that."""
 VACANT = -1
 """Status of a visit row that no version has filled yet."""
 
-SILENT, DECIDED, SENT, WITHDRAWN = range(4)
-"""Occasion states: passed in silence, refused, commanded, commanded and taken back."""
+SILENT, DECIDED, SENT, WITHDRAWN, HELD = range(5)
+"""Occasion states: passed in silence, refused, commanded, commanded and taken back, waiting."""
 
 Flags = NDArray[np.bool_]
 
@@ -75,6 +75,7 @@ class Customers(Table):
     ``day_segment`` is the segment at the end of the tenant's last day; ``score_changed``: segment,
     F, M or the last visit have changed since the last flush. ``placed`` counts visits that came
     to the customer, as far as ``crowds.CROWD``: from then on each of the days has a row there.
+    ``opted`` is what the customer's own messages said last of marketing, 0 out, 1 in, -1 nothing.
     """
 
     COLUMNS: ClassVar = {
@@ -97,6 +98,9 @@ class Customers(Table):
         "flush_due": Column("i8", NEVER),
         "birthday_due": Column("i8", NEVER),
         "trigger_due": Column("i8", NEVER),
+        "held_due": Column("i8", NEVER),
+        "opted": Column("i1", -1),
+        "opted_ms": Column("i8", NONE),
         "day_segment": Column("i2"),
         "score_changed": Column("?"),
         "heir": Column("i4", -1),
@@ -105,6 +109,8 @@ class Customers(Table):
         "due": Column("i8", NEVER, derived=True),
         "first_client": Column("i4", -1, derived=True),
         "first_alias": Column("i4", -1, derived=True),
+        "first_contact": Column("i4", -1, derived=True),
+        "first_failure": Column("i4", -1, derived=True),
         "slot": Column("i4", -1, derived=True),
         "stirred": Column("?", derived=True),
     }
@@ -126,6 +132,9 @@ class Customers(Table):
     flush_due: I8
     birthday_due: I8
     trigger_due: I8
+    held_due: I8
+    opted: I1
+    opted_ms: I8
     day_segment: NDArray[np.int16]
     score_changed: Flags
     heir: I4
@@ -134,6 +143,8 @@ class Customers(Table):
     due: I8
     first_client: I4
     first_alias: I4
+    first_contact: I4
+    first_failure: I4
     slot: I4
     stirred: Flags
 
@@ -142,6 +153,7 @@ class Clients(Table):
     """One card of a CRM, or the stand-in for visits that name a phone and no card.
 
     ``aliases`` are those that the card tells (JSON); ``linked``: it has belonged to a customer.
+    ``consent_ms`` and ``sms_ms`` are the instants at which the card said so last.
     """
 
     COLUMNS: ClassVar = {
@@ -157,6 +169,8 @@ class Clients(Table):
         "locale": Column("O", None),
         "consent": Column("i1", -1),
         "consent_ms": Column("i8", NONE),
+        "sms_denied": Column("i1", -1),
+        "sms_ms": Column("i8", NONE),
         "gone_day": Column("i4", NO_DAY),
         "gone_ms": Column("i8", NONE),
         "aliases": Column("O", None),
@@ -176,6 +190,8 @@ class Clients(Table):
     locale: Objects
     consent: I1
     consent_ms: I8
+    sms_denied: I1
+    sms_ms: I8
     gone_day: I4
     gone_ms: I8
     aliases: Objects

@@ -16,10 +16,12 @@ from schemas.keys import row_keys, text_key
 from schemas.settings import (
     DEFAULT_SETTINGS,
     TenantSettings,
+    Trigger,
     parse_settings,
     thresholds_version,
 )
 from state.index import Rows
+from state.rules import Rules
 from state.table import Column, Table
 from state.triggers import COLUMNS, OfKind
 from state.zones import Zones
@@ -29,6 +31,9 @@ _NO_DAY = np.iinfo(np.int32).min
 
 BIG_ENOUGH = 300
 """From so many customers on, boundaries are tertiles of what they have spent."""
+
+CONTACT_DAYS = 62
+"""For so many days contacts count at least, whatever the settings look back to."""
 
 UNBOUNDED = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 """Lower bounds of M 3 and M 2 under which every digit is 2."""
@@ -40,7 +45,8 @@ class Tenants(Table):
     ``big`` and ``fair`` are the lower bounds of M 3 and M 2 from ``bounds_day`` on, those
     ``before`` hold for customers whose day has not begun yet. ``crowd`` is the number of customers
     with a visit in the window at the last midnight, ``check`` the lower median of a visit day's
-    sum, NONE if there is none.
+    sum, NONE if there is none. ``consents``: who has said nothing may be written to. For
+    ``contact_days`` contacts count, for ``cooldown_days`` the last one of a rule.
     """
 
     COLUMNS: ClassVar = {
@@ -60,6 +66,9 @@ class Tenants(Table):
         "crowd": Column("i4"),
         "check": Column("i8", NONE),
         "zone": Column("i4", derived=True),
+        "consents": Column("?", derived=True),
+        "contact_days": Column("i4", derived=True),
+        "cooldown_days": Column("i4", derived=True),
         "exponent": Column("i1", 2, derived=True),
         "midnight_ms": Column("i8", _UNSET, derived=True),
     }
@@ -78,6 +87,9 @@ class Tenants(Table):
     crowd: I4
     check: I8
     zone: I4
+    consents: NDArray[np.bool_]
+    contact_days: I4
+    cooldown_days: I4
     exponent: NDArray[np.int8]
     midnight_ms: I8
 
@@ -90,6 +102,10 @@ class Tenants(Table):
         self.quiet: I4 = np.zeros((0, 2, 2), np.int32)
         self.triggers: dict[str, OfKind] = {kind: OfKind(kind) for kind in COLUMNS}
         self._thresholds: list[tuple[str, str]] = []  # versions: before ``bounds_day``, from it on
+        self.rules = Rules()
+        # Caps as (tenant, cap) matrices: over how many days (0: no cap), and how many.
+        self.cap_days: I4 = np.zeros((0, 0), np.int32)
+        self.cap_most: I4 = np.zeros((0, 0), np.int32)
 
     def row(self, name: str) -> int:
         """The tenant's row; one that is not known yet starts with the default settings."""
@@ -160,6 +176,10 @@ class Tenants(Table):
                 settings = parse_settings(stored, f"tenants.{self.name[row]}")
             self._apply(row, settings)
 
+    def trigger(self, row: int, name: str) -> Trigger:
+        """A trigger in force, by its id."""
+        return next(each for each in self.settings[row].triggers if each.id == name)
+
     def await_midnight(self, rows: Rows, now_ms: int) -> None:
         """Sets the next local midnight after an instant."""
         zones = self.zone[rows]
@@ -186,7 +206,12 @@ class Tenants(Table):
         self.often[row], self.repeated[row] = settings.frequency
         self.zone[row] = self._zones.code(settings.timezone)
         self.exponent[row] = settings.currency_exponent
+        self.consents[row] = settings.consent_default == "allow"
+        self.rules.adopt(row, settings)
+        self.contact_days[row] = contact_days(settings)
+        self.cooldown_days[row] = cooldown_days(settings)
         self._set_quiet(row)
+        self._set_caps(row)
         self._name_thresholds(row)
 
     def _set_quiet(self, row: int) -> None:
@@ -201,6 +226,29 @@ class Tenants(Table):
         now = thresholds_version(settings, self.boundaries(row))
         held = _told(int(self.big_before[row]), int(self.fair_before[row]))
         self._thresholds[row] = (thresholds_version(settings, held), now)
+
+    def _set_caps(self, row: int) -> None:
+        caps = self.settings[row].caps
+        height, width = self.cap_days.shape
+        if row >= height or len(caps) > width:
+            shape = (max(len(self.changed), row + 1), max(width, len(caps)))
+            days, most = np.zeros((2, *shape), np.int32)
+            days[:height, :width], most[:height, :width] = self.cap_days, self.cap_most
+            self.cap_days, self.cap_most = days, most
+        self.cap_days[row] = 0
+        for place, cap in enumerate(caps):
+            self.cap_days[row, place], self.cap_most[row, place] = cap.per_days, cap.max
+
+
+def contact_days(settings: TenantSettings) -> int:
+    """For how many days contacts count: for caps, and for what returns within a month."""
+    longest = max((cap.per_days for cap in settings.caps), default=0)
+    return max(longest, settings.return_days + CONTACT_DAYS)
+
+
+def cooldown_days(settings: TenantSettings) -> int:
+    """For how many days the last contact of a rule counts."""
+    return max([CONTACT_DAYS, *(trigger.cooldown_days for trigger in settings.triggers)])
 
 
 def _told(big: int, fair: int) -> tuple[int, int] | None:

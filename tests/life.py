@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import hypothesis
 from hypothesis import strategies as st
 
-from tests.life_parts import PARTS, draw, some_triggers
+from tests.life_parts import PARTS, draw, some_gate, some_triggers
 from tests.logs import (
     DAY,
     HOUR,
@@ -149,6 +149,7 @@ class Life:
             triggers=TRIGGERS if self.chance.random() < 0.5 else some_triggers(self.chance),
             branches={"502": {"timezone": "Asia/Tokyo"}},
             **self.chance.choice(({}, {"average_check_minor": 90_000})),
+            **some_gate(self.chance),
         )
 
     def _rescore(self, place: Place) -> None:

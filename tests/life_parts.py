@@ -17,6 +17,7 @@ from tests.logs import (
     MINUTE,
     Record,
     card,
+    client,
     forget,
     greenapi_message,
     greenapi_status,
@@ -235,6 +236,37 @@ def _cards(life: Life, place: Place) -> None:
         event += chance.randrange(1, 3000) * MINUTE
 
 
+def some_gate(chance: Random) -> Record:
+    """Rules of the gate; half of them let nearly everything pass."""
+    if chance.random() < 0.5:
+        return {}
+    return {
+        "consent_default": chance.choice(("allow", "allow", "deny")),
+        "quiet_hours": chance.choice((["21:00", "10:00"], ["12:00", "15:00"], ["00:00", "00:00"])),
+        "caps": chance.choice(([], [{"per_days": 1, "max": 1}], [{"per_days": 3, "max": 2}])),
+        "holdout_percent": chance.choice((0, 0, 30)),
+        "channel_policy": chance.choice(({}, {}, {"marketing": ["!whatsapp"]})),
+    }
+
+
+def _words(life: Life, place: Place) -> None:
+    """Customers want no more, or want it again; cards say what they agreed to."""
+    chance, event = life.chance, life.moment()
+    who = chance.choice((1, 2, 3))
+    if chance.random() < 0.6:
+        told = message_in(place.tenant, event, f"o{event}", f"{place.phone}{who}")
+        told["body"]["text"] = chance.choice(("STOP", "Отписаться.", "START", "старт"))
+    elif chance.random() < 0.5:
+        about = {"phone": life.phone(place, who), "version": life.version(event)}
+        consent = {"marketing": chance.random() < 0.5}
+        told = card(place.tenant, event, f"crm-{who}", consent=consent, **about)
+    else:
+        phone, version = life.phone(place, who), life.version(event)
+        told = client(place.tenant, event, who, phone=phone, version=version)
+        told["body"]["data"]["sms_not"] = chance.choice((0, 1))
+    life.add(event, told)
+
+
 def some_triggers(chance: Random) -> list[Record]:
     """Triggers of every kind under a few ids, with any of their keys."""
     every = [
@@ -287,6 +319,7 @@ _PARTS: dict[str, Callable[[Any, Any], None]] = {
     "zones": _zones,
     "triggers": _triggers,
     "cards": _cards,
+    "words": _words,
     "rubbish": _rubbish,
     "crowd": _crowd,
 }

@@ -64,9 +64,19 @@ def heartbeats(start: When, stop: When, step: int = MINUTE) -> list[Record]:
     return [heartbeat(at) for at in range(ms(start), ms(stop) + 1, step)]
 
 
+OPEN_GATE: Record = {
+    "consent_default": "allow",
+    "quiet_hours": ["00:00", "00:00"],
+    "caps": [],
+    "holdout_percent": 0,
+}
+"""Settings under which the gate refuses next to nothing."""
+
+
 def settings(tenant: str, at: When, **fields: Any) -> Record:
-    """The tenant's settings: generic preset, UTC and KZT unless told."""
-    told = {"preset": "generic", "timezone": "UTC", "country": "KZ", "currency": "KZT", **fields}
+    """The tenant's settings: generic preset, UTC and KZT and an open gate unless told."""
+    told: Record = {"preset": "generic", "timezone": "UTC", "country": "KZ", "currency": "KZT"}
+    told |= OPEN_GATE | fields
     return envelope("settings", tenant, at, settings=told)
 
 

@@ -59,6 +59,13 @@ def seconds(value: Any) -> int | None:
     return value if type(value) is int and 0 < value < LONGEST_SECONDS else None
 
 
+def flag(value: Any) -> int:
+    """1 or 0 of what may be a boolean, a number or a text of one; -1 where it is none of these."""
+    if type(value) is str and value.isascii():
+        value = {"1": 1, "true": 1, "0": 0, "false": 0}.get(value.lower())
+    return int(value) if type(value) in (bool, int) and value in (0, 1) else -1
+
+
 def error_code(value: Any) -> int:
     """A provider's error code, alone, in an object, or in the first of a list; else 0."""
     if type(value) is list and value:

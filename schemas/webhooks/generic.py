@@ -346,6 +346,7 @@ def _add_clients(provider: str, rows: list[Row], findings: Findings) -> None:
         birthday=indexes(birthday),
         locale=objects(locale, count),
         consent=flags(consent),
+        sms_denied=np.full(count, -1, np.int8),
         deleted=np.zeros(count, np.int8),
         aliases=objects(aliases, count),
     )

@@ -172,6 +172,7 @@ class Reader:
             data.phone or None,
             data.name or None,
             yyyymmdd(data.birth_date) or yyyymmdd(data.birthday),
+            drift.flag(data.sms_not),
             _deleted(body, data),
         )
 
@@ -328,8 +329,8 @@ def _add_visits(
 def _add_clients(provider: str, rows: list[Any], findings: Findings) -> None:
     if not rows:
         return
-    record, scope, number, changed, phone, name, birthday, deleted = (
-        rows[at::8] for at in range(8)
+    record, scope, number, changed, phone, name, birthday, sms_not, deleted = (
+        rows[at::9] for at in range(9)
     )
     count = len(record)
     clients = ClientEvents(
@@ -342,6 +343,7 @@ def _add_clients(provider: str, rows: list[Any], findings: Findings) -> None:
         birthday=indexes(birthday),
         locale=all_the_same(None, count),
         consent=np.full(count, -1, np.int8),
+        sms_denied=flags(sms_not),
         deleted=flags(deleted),
         aliases=all_the_same(None, count),
     )

@@ -67,6 +67,8 @@ class ClientData(Object, kw_only=True, gc=False):
     phone: str | None = None
     birth_date: str | None = None
     birthday: str | None = None
+    sms_not: Any = None
+    """Whether the client wants no SMS: a number, a boolean or a text."""
 
 
 class PaymentData(Object, kw_only=True, gc=False):

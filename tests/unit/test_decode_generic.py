@@ -180,6 +180,7 @@ CLIENT = {
     "birthday": 19900228,
     "locale": "ru",
     "consent": 1,
+    "sms_denied": -1,
     "deleted": 0,
     "aliases": (("whatsapp_bsuid", "KZ.123"),),
 }

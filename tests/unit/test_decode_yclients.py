@@ -326,6 +326,7 @@ CLIENT = {
     "birthday": 19900228,
     "locale": None,
     "consent": -1,
+    "sms_denied": 0,
     "deleted": 0,
     "aliases": None,
 }
@@ -357,7 +358,12 @@ def test_the_documented_client_is_a_card() -> None:
         ({"phone": ["+79990000000"]}, {"phone": None}),
         ({"phone": True}, {"phone": None}),
         ({"name": None}, {"name": None}),
-        ({"id": "86694283", "sms_not": True, "categories": None}, {}),
+        ({"id": "86694283", "sms_not": True, "categories": None}, {"sms_denied": 1}),
+        ({"sms_not": 1}, {"sms_denied": 1}),
+        ({"sms_not": "1"}, {"sms_denied": 1}),
+        ({"sms_not": ""}, {"sms_denied": -1}),
+        ({"sms_not": 7}, {"sms_denied": -1}),
+        ({"sms_not": {"all": True}}, {"sms_denied": -1}),
         ({"deleted": 1}, {"deleted": 1}),
     ],
 )

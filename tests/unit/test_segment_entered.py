@@ -37,13 +37,15 @@ SCORING = {
 
 
 def rules(*triggers: Record, at: int = CAME - 40 * DAY, **scoring: Any) -> Record:
+    quiet = scoring.pop("quiet_utility", ["22:00", "08:00"])
     told = {"timezone": ZONE, "scoring": SCORING | scoring, "triggers": list(triggers)}
+    told["quiet_utility"] = quiet
     return settings(TENANT, at, **told)
 
 
 def entered(*segments: str, **fields: Any) -> Record:
     came_from = fields.pop("came_from", None)
-    told = fields | ({} if came_from is None else {"from": came_from})
+    told = {"cooldown_days": 0} | fields | ({} if came_from is None else {"from": came_from})
     return trigger("segment_entered", **({"segments": list(segments)} if segments else {}), **told)
 
 
@@ -169,8 +171,8 @@ def test_its_time_to_live_is_the_triggers() -> None:
 
 
 def test_two_triggers_on_one_segment_are_two_commands() -> None:
-    log = [rules(entered("312"), entered("312", id="another")), came()]
-    told = run(lines_of(log)).rows("commands")
+    both = entered("312", category="utility"), entered("312", id="another", category="utility")
+    told = run(lines_of([rules(*both, quiet_utility=["00:00", "00:00"]), came()])).rows("commands")
     assert sorted(row["trigger"] for row in told) == ["another", "segment_entered"]
     assert len({row["command_id"] for row in told}) == 2
 

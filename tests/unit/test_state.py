@@ -24,11 +24,12 @@ STORAGE = {
     "customers": (
         "key tenant phone id known segment scored_day last_day frequency monetary "
         "last_visit_ms next_booking_ms position as_of_ms roll_due reminder_due flush_due "
-        "birthday_due trigger_due day_segment score_changed heir placed lives"
+        "birthday_due trigger_due held_due opted opted_ms day_segment score_changed heir placed "
+        "lives"
     ),
     "clients": (
         "key tenant customer version card_phone visit_phone has_card name birthday locale "
-        "consent consent_ms gone_day gone_ms aliases linked"
+        "consent consent_ms sms_denied sms_ms gone_day gone_ms aliases linked"
     ),
     "aliases": "key tenant kind value customer told_ms",
     "visits": (
@@ -44,6 +45,10 @@ STORAGE = {
     "occasions": "key rule visit start_ms state expires_ms command",
     "marks": "key until_ms",
     "messages": "key customer command since_ms sight statuses",
+    "held": "key customer trigger occasion due_ms expires_ms release_ms branch visit mark",
+    "contacts": "key customer tenant rule trigger channel day at_ms fills variant",
+    "cooldowns": "key customer rule day",
+    "failures": "key customer heard_ms",
     "crowds": "key tenant day placed",
     "tallies": "key count",
     "visit_days": "key tenant day visits walk_ins revenue position due_ms",

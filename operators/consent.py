@@ -1,0 +1,152 @@
+"""Keep what customers say of marketing in their own words, and weigh it against what cards say.
+
+In:    incoming messages that are opt-out or opt-in words; customers who are asked about
+Out:   additions to ``touched``; ``Consents``; what profiles tell
+State: ``customers.opted`` and ``opted_ms``; read only: consents of the cards
+
+Once customers opt out by their own words, no card lifts that. Else the newest counts of what
+their words and all their cards have said, of equally new ones the denial; what is said of SMS alone
+counts for SMS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from operators.clients import Cause, TouchedRows
+from operators.features import walk
+from operators.identify import INCOMING, Named
+from operators.texts import instant_text
+from schemas.batch import I1, I8, NONE, Batch, Objects
+from schemas.consent_words import IN, OUT, said
+from schemas.outputs import Consent
+from state.index import Rows
+from state.lane import LaneState
+from state.messages import KEPT_MS
+from state.tables import Flags
+
+MARKETING, MARKETING_BY_SMS = "marketing", "marketing:sms"
+"""Keys under which a profile tells consent."""
+
+_NOTHING_SAID: dict[str, Consent] = {}
+
+
+@dataclass(slots=True)
+class Words:
+    """What the messages of a part say of marketing: OUT, IN, or -1; one line a message."""
+
+    says: I1
+    at_ms: I8
+
+
+def words_of(part: Batch, clock_ms: I8) -> Words | None:
+    """The opt-out and opt-in words among a part's messages; ``None``: there are none.
+
+    A message that is older than messages are known for says nothing any more.
+    """
+    incoming = part.incoming
+    if not len(incoming.record):
+        return None
+    told = [-1 if text is None else said(text) for text in incoming.text.tolist()]
+    says = np.array([-1 if each is None else each for each in told], np.int8)
+    now_ms = clock_ms[incoming.record]
+    says[incoming.at_ms <= now_ms - KEPT_MS] = -1
+    if (says < 0).all():
+        return None
+    return Words(says, np.minimum(incoming.at_ms, now_ms))
+
+
+def take_words(
+    state: LaneState, named: Named, lines: Rows, words: Words | None, touched: TouchedRows
+) -> None:
+    """Keeps the newest word of whoever writes one; of two at the same time the refusal."""
+    if words is None:
+        return
+    chosen = lines[named.kind[lines] == INCOMING]
+    chosen = chosen[words.says[named.source[chosen]] >= 0]
+    alias = named.alias[chosen]
+    owner = np.where(alias >= 0, state.aliases.customer[alias], -1)
+    writer = np.where(named.customer[chosen] >= 0, named.customer[chosen], owner).astype(np.int32)
+    chosen, writer = chosen[writer >= 0], writer[writer >= 0]
+    says, at_ms = words.says[named.source[chosen]], words.at_ms[named.source[chosen]]
+    table = state.customers
+    newer = (at_ms > table.opted_ms[writer]) | ((at_ms == table.opted_ms[writer]) & (says == OUT))
+    changed = newer & ((says != table.opted[writer]) | (at_ms != table.opted_ms[writer]))
+    rows = writer[changed]
+    table.opted[rows], table.opted_ms[rows] = says[changed], at_ms[changed]
+    table.touch(rows)
+    touched.add(rows, chosen[changed], Cause.IDENTITY)
+
+
+def inherit_words(state: LaneState, old: int, heir: int) -> None:
+    """In a merge the refusal of either stays; else the newer word."""
+    table = state.customers
+
+    def rank(row: int) -> tuple[bool, int]:
+        return int(table.opted[row]) == OUT, int(table.opted_ms[row])
+
+    if rank(old) > rank(heir):
+        table.opted[heir], table.opted_ms[heir] = table.opted[old], table.opted_ms[old]
+        table.touch(np.array([heir], np.int32))
+
+
+@dataclass(slots=True)
+class Consents:
+    """One line a customer: ``value`` 1 given, 0 denied, -1 nothing said; since when, by whom.
+
+    ``sms_ms`` is since when a card forbids SMS alone, NONE where none does.
+    """
+
+    value: I1
+    at_ms: I8
+    by_message: Flags
+    sms_ms: I8
+
+
+def consents_of(state: LaneState, customers: Rows) -> Consents:
+    """What is in force for each customer; marketing may go out where it is given."""
+    table, clients = state.customers, state.clients
+    owners = np.arange(len(customers), dtype=np.int32)
+    owner, client = walk(table.first_client[customers], clients.next_client, owners)
+    value, at_ms = table.opted[customers], table.opted_ms[customers]
+    by_message = value >= 0
+    out = value == OUT
+    card_ms = np.full(len(customers), NONE)
+    denied_ms, sms_ms = card_ms.copy(), card_ms.copy()
+    says = clients.consent[client] >= 0
+    np.maximum.at(card_ms, owner[says], clients.consent_ms[client[says]])
+    says = clients.consent[client] == OUT
+    np.maximum.at(denied_ms, owner[says], clients.consent_ms[client[says]])
+    by_card = ~out & (card_ms != NONE) & (card_ms >= at_ms)
+    # An opt-in at the very instant of a card that gives consent says the same.
+    value = np.where(by_card, np.where(denied_ms == card_ms, OUT, IN), value).astype(np.int8)
+    at_ms = np.where(by_card, card_ms, at_ms)
+    says = clients.sms_denied[client] == 1
+    np.maximum.at(sms_ms, owner[says], clients.sms_ms[client[says]])
+    return Consents(
+        value=value,
+        at_ms=at_ms,
+        by_message=by_message & ~by_card,
+        sms_ms=np.where(sms_ms >= at_ms, sms_ms, NONE),
+    )
+
+
+def told_consents(state: LaneState, customers: Rows) -> Objects:
+    """The same as profiles tell it."""
+    found = np.empty(len(customers), np.object_)
+    found.fill(_NOTHING_SAID)
+    consents = consents_of(state, customers)
+    for at in np.flatnonzero((consents.value >= 0) | (consents.sms_ms != NONE)).tolist():
+        told = {}
+        if consents.value[at] >= 0:
+            since = instant_text(int(consents.at_ms[at]))
+            by_message = consents.by_message[at]
+            given = bool(consents.value[at])
+            told[MARKETING] = Consent(given, since, "message" if by_message else "client")
+        if consents.sms_ms[at] != NONE:
+            since = instant_text(int(consents.sms_ms[at]))
+            told[MARKETING_BY_SMS] = Consent(False, since, "client")
+        found[at] = told
+    return found
