@@ -23,6 +23,12 @@ from tests.oracle_times import day_of, naive_instant
 
 MINUTE = 60_000
 EPOCH = date(1970, 1, 1)
+KINDS = frozenset(
+    (
+        *("birthday", "reminder", "after_visit", "rebook"),
+        *("winback", "no_show", "segment_entered", "reply"),
+    )
+)
 ENOUGH_DAYS = 3
 
 Mark = tuple[str | int | Key, ...]
