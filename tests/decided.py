@@ -37,9 +37,9 @@ BUILT = Scope(("reminder", "segment_entered"), ("segment", "stale"), (), simple=
 WHOLE = Scope(KINDS, STEPS, ("message_funnel_daily", "uplift_monthly"), simple=False)
 
 
-def hundredth(tenant: str, phone: int | None, customer: str) -> int:
-    """In which hundredth of the customers somebody is; the fold's own hash, once it has one."""
-    return sum(f"{tenant} {phone or customer}".encode()) * 7919 % 100
+def in_holdout(tenant: str, who: str, percent: int) -> bool:
+    """A hash of the tests' own, until the fold has one."""
+    return sum(f"{tenant} {who}".encode()) * 7919 % 100 < percent
 
 
 class Told(NamedTuple):
@@ -53,7 +53,7 @@ class Told(NamedTuple):
 
 def simulated(lines: list[bytes], scope: Scope = WHOLE) -> dict[str, Town]:
     """Every tenant, as the simulator leaves it."""
-    return walk(lines, ID_KEY, hundredth, frozenset(scope.kinds), scope.steps)
+    return walk(lines, ID_KEY, in_holdout, frozenset(scope.kinds), scope.steps)
 
 
 def by_simulator(log: list[Record]) -> Told:

@@ -83,36 +83,38 @@ class Decisions:
         self.said = Said()
         self.folks: dict[str, Folk] = {}
         self.marks: set[Mark] = set()
-        self.decided: set[str] = set()
+        self.heard: set[str] = set()  # command ids
         self.held: dict[str, dict[Mark, Held]] = {}
         self.sent: dict[str, Sent] = {}
         self.holders: dict[Key, int] = {}
         self.trail = Trail()
 
     def decide(self, who: str, dues: list[Due], moment: Moment) -> None:
+        """Judges what is due for a customer at once, each occasion for the first time or held."""
         holds = self.held.setdefault(who, {})
+        for verdict in self.gate.judge(who, self.folks[who], self._fresh(who, dues), moment):
+            due, identity = verdict.due, self._identity(verdict.due)
+            was_held = holds.pop(due.mark, None) is not None
+            if verdict.outcome == "held":
+                holds[due.mark] = Held(due, verdict.release)
+            if verdict.outcome != "held" or not was_held:
+                self._say(who, due.trigger.id, identity, verdict.outcome, verdict.reason, moment)
+            self._keep(who, identity, verdict, moment)
+
+    def _fresh(self, who: str, dues: list[Due]) -> list[Due]:
+        """Those that wait, and those of which nobody has heard; from now on everybody has."""
         rules = {trigger.id: trigger for trigger in self.diary.rules.triggers}
         fresh: dict[Mark, Due] = {}
         for due in dues:
-            if due.mark not in self.marks or due.mark in holds:
-                fresh.setdefault(due.mark, due._replace(trigger=rules[due.trigger.id]))
-        if not fresh:
-            return
-        for verdict in self.gate.judge(who, self.folks[who], list(fresh.values()), moment):
-            due = verdict.due
+            identity = self._identity(due)
+            if due.mark in self.held[who] or not (due.mark in self.marks or identity in self.heard):
+                fresh[due.mark] = due._replace(trigger=rules[due.trigger.id])
             self.marks.add(due.mark)
-            was_held = holds.pop(due.mark, None)
-            identity = command_id(self.tenant, due.trigger.id, due.occasion)
-            if verdict.outcome == "held":
-                holds[due.mark] = Held(due, verdict.release)
-                if was_held is not None:
-                    continue
-            elif identity in self.decided:
-                continue
-            else:
-                self.decided.add(identity)
-            self._say(who, due.trigger.id, identity, verdict.outcome, verdict.reason, moment)
-            self._keep(who, identity, verdict, moment)
+            self.heard.add(identity)
+        return list(fresh.values())
+
+    def _identity(self, due: Due) -> str:
+        return command_id(self.tenant, due.trigger.id, due.occasion)
 
     def _keep(self, who: str, identity: str, verdict: Verdict, moment: Moment) -> None:
         """A contact, and a command if it is one."""
@@ -216,5 +218,4 @@ class Decisions:
 
     def withdraw_held(self, who: str, mark: Mark, moment: Moment) -> None:
         due = self.held[who].pop(mark).due
-        identity = command_id(self.tenant, due.trigger.id, due.occasion)
-        self._say(who, due.trigger.id, identity, "withdrawn", None, moment)
+        self._say(who, due.trigger.id, self._identity(due), "withdrawn", None, moment)

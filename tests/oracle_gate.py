@@ -35,8 +35,8 @@ STEPS = (
     "undeliverable",
 )
 
-Arms = Callable[[str, int | None, str], int]
-"""Tenant, phone and customer id to a number under 100; held out where it is under the share."""
+Arms = Callable[[str, str, int], bool]
+"""Whether somebody of a tenant, by phone or else by customer id, is in this share of hundredths."""
 
 
 @dataclass
@@ -139,7 +139,7 @@ class Gate:
                 return _refused(due, "cap")
         phone = self.diary.people.phones.get(who)
         share = rules.holdout_percent if "holdout" in self.steps else 0
-        if self.arms(self.diary.tenant, phone, who) < share:
+        if self.arms(self.diary.tenant, who if phone is None else str(phone), share):
             return verdict._replace(outcome="holdout", reason="holdout")
         since = moment.at - FAILING_DAYS * DAY
         failed = sum(at > since for at in folk.failures.values())

@@ -20,7 +20,6 @@ _CLIENT = 0x636C69656E742D69
 _PHONE = 0x70686F6E652D6964
 _ALIAS = 0x616C6961732D6964
 _NAMELESS = 0x6C6561642D6E616D
-_MESSAGE = 0x6D6573736167652D
 _SPREAD_S = 300
 _NUMBERED = {"yclients", "altegio"}
 
@@ -55,9 +54,9 @@ def client_key(tenant: str, client: Key) -> int:
     return _key(_scope(tenant, client[0]) ^ _CLIENT, _number(*client))
 
 
-def message_key(tenant: str, message: str) -> int:
+def message_key(message: str) -> int:
     """Of a message, by its id."""
-    return _key(_tenant(tenant) ^ _MESSAGE, text_key(message))
+    return text_key(message)
 
 
 def phone_delay(tenant: str, phone: int) -> int:

@@ -250,7 +250,7 @@ def entries(diary: Diary, who: str, before: str, after: str, at: int) -> list[Du
 def replies(diary: Diary, who: str, fact: MessageFact, now: int) -> list[Due]:
     """What an incoming message sets off at once."""
     due = min(fact.at, now) // MINUTE * MINUTE
-    key = message_key(diary.tenant, fact.id)
+    key = message_key(fact.id)
     return [
         Due(
             trigger,

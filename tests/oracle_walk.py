@@ -21,6 +21,8 @@ from tests.oracle_times import day_of, midnight_of
 from tests.oracle_triggers import KINDS, Due, View, entries, planned, replies
 
 FOREVER = 1 << 62
+LONG_AGO = 30 * 86_400_000
+"""What is first heard of so late is not even refused."""
 
 
 class Town(Decisions):
@@ -234,7 +236,7 @@ class Town(Decisions):
             if goes and "segment_entered" in self.kinds:
                 dues += entries(self.diary, who, before, folk.segment, moment.at)
             self.replan_reminders(who, moment)
-            dues += self._plan(who, folk, moment.at, moment, is_fact)
+            dues += self._plan(who, folk, moment.at, moment, is_fact and who not in moved)
             self.decide(who, dues, moment)
 
     def _plan(self, who: str, folk: Folk, until: int, moment: Moment, is_fact: bool) -> list[Due]:
@@ -251,6 +253,7 @@ class Town(Decisions):
                 folk.pending.append(due)
                 continue
             fresh = due.trigger.kind != "birthday" or moment.now < due.expires
+            fresh &= due.due > moment.now - LONG_AGO
             if due.trigger.kind == "reminder" or not is_fact or not fresh:
                 self.marks.add(due.mark)
             else:
