@@ -83,7 +83,7 @@ class Rules:
             told["ttl"] = chance.choice(("10m", "3h", "30h", "5d"))
         if chance.random() < 0.15 and kind != "segment_entered":
             told["segments"] = ["333", "322", "312", "311", "000", "211", "111"]
-        if chance.random() < 0.25 and kind != "reminder":
+        if chance.random() < 0.25:
             told["category"] = chance.choice(("marketing", "utility"))
         return trigger(kind, **told, **self._keys(kind))
 
@@ -119,7 +119,7 @@ class Rules:
         """What holds for a tenant's messages besides its triggers."""
         pick = self.chance.choice
         if self.plain:
-            return {"quiet_utility": NEVER_QUIET}
+            return {"quiet_hours": NEVER_QUIET, "quiet_utility": NEVER_QUIET}
         return {
             "quiet_hours": pick(WINDOWS),
             "quiet_utility": pick(WINDOWS),

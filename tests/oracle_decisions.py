@@ -164,10 +164,18 @@ class Decisions:
         self.said.decisions.append(Decided(*told))
 
     def take_back(self, who: str, standing: set[Mark], moment: Moment) -> None:
-        """Held messages whose reason is no more."""
+        """Held messages whose reason is no more, or who has come since."""
         for mark in list(self.held.get(who, {})):
-            if mark[1] in {"after_visit", "no_show"} and mark not in standing:
+            gone = mark[1] in {"after_visit", "no_show"} and mark not in standing
+            if gone or self._has_come_since(who, mark):
                 self.withdraw_held(who, mark, moment)
+
+    def _has_come_since(self, who: str, mark: Mark) -> bool:
+        newest = {"winback": self.diary.last_day, "rebook": self.diary.last_start}
+        if mark[1] not in newest:
+            return False
+        last = newest[str(mark[1])](who)
+        return last is not None and last > int(str(mark[-1]))
 
     def replan_reminders(self, who: str, moment: Moment) -> None:
         """A visit that holds its day no more passes it on, or what was sent is withdrawn."""
@@ -199,11 +207,20 @@ class Decisions:
             if again in self.marks:
                 continue
             self.marks.add(again)
+            for holds in self.held.values():
+                if mark in holds:
+                    held = holds.pop(mark)
+                    due = held.due._replace(mark=again, held=(heir, start))
+                    holds[again] = Held(due, held.release)
             for sent in self.sent.values():
                 if sent.held == (key, start) and sent.command.trigger == mark[0]:
                     sent.held = heir, start
 
     def withdraw_visit(self, key: Key, start: int | None, moment: Moment) -> None:
+        """What was sent, or waits, for a start that is no more."""
+        for who, holds in self.held.items():
+            for mark in [m for m, held in holds.items() if held.due.held == (key, start)]:
+                self.withdraw_held(who, mark, moment)
         for sent in self.sent.values():
             if start is not None and sent.held == (key, start):
                 self.withdraw(sent, moment)

@@ -197,6 +197,11 @@ class Diary(Ledger):
             if self.start(visit.fact) is not None and self.owner(visit.client) == who
         )
 
+    def inside(self, who: str, today: int) -> list[Booking]:
+        """Those whose day is inside the window as of a day."""
+        window = self.rules.window_days
+        return [b for b in self.bookings(who) if today - self._day(b) < window]
+
     def _booking(self, visit: Visit) -> Booking:
         fact, start = visit.fact, self.start(visit.fact) or 0
         zone = self.rules.zone_of(fact.place)
@@ -224,6 +229,13 @@ class Diary(Ledger):
         days = [self._day(b) for b in self.bookings(who) if b.came]
         days += [day for client, (day, _) in self.people.last.items() if self.owner(client) == who]
         return max(days, default=None)
+
+    def last_start(self, who: str) -> int | None:
+        """When the last attended visit was."""
+        starts = [b.start for b in self.bookings(who) if b.came]
+        last = self.people.last.items()
+        starts += [start for client, (_, start) in last if self.owner(client) == who]
+        return max(starts, default=None)
 
     def visit_days(self, who: str, today: int) -> list[int]:
         """Days with an attended visit inside the window as of a day, in order."""

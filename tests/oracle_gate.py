@@ -125,7 +125,7 @@ class Gate:
             return _refused(due, "future_booking")
         if moment.now >= due.expires:
             return _refused(due, "stale")
-        release = self._release(due, moment.at) if "quiet_hours" in self.steps else None
+        release = self._release(due, moment.now) if "quiet_hours" in self.steps else None
         if release is not None:
             return Verdict(due, "held", "quiet_hours", channels, release)
         return Verdict(due, "sent", None, channels)
@@ -167,19 +167,19 @@ class Gate:
             return "whatsapp_bsuid" in kinds
         return channel != "sms" and any(kind.startswith(channel) for kind in kinds)
 
-    def _release(self, due: Due, at: int) -> int | None:
-        """When the window ends that a message would fall into; reminders were moved."""
+    def _release(self, due: Due, now: int) -> int | None:
+        """When the window ends in which a sender would get it; booked visits do not wait."""
         rules = self.diary.rules
-        if due.trigger.kind == "reminder":
-            return None
         marketing = due.trigger.category == "marketing"
+        if due.trigger.kind == "reminder" and not marketing:
+            return None
         window = rules.quiet_hours if marketing else rules.quiet_utility
         zone = rules.timezone if marketing or due.zone is None else due.zone
-        minute = minute_of_day(at, zone)
+        minute = minute_of_day(now, zone)
         if not is_inside(minute, window):
             return None
         over = window[0] > window[1] and minute >= window[0]
-        return wall(day_of(at, zone) + over, window[1], zone)
+        return wall(day_of(now, zone) + over, window[1], zone)
 
 
 def _refused(due: Due, reason: str) -> Verdict:

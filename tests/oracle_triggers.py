@@ -142,7 +142,10 @@ def _reminders(view: View, trigger: Trigger) -> Iterator[Due]:
         if first.status not in OPEN or first.start <= view.now:
             continue
         due = (first.start - trigger.before_ms) // MINUTE * MINUTE
-        due = before_window(due, diary.rules.quiet_utility, first.zone)
+        if trigger.category == "marketing":
+            due = before_window(due, diary.rules.quiet_hours, diary.rules.timezone)
+        else:
+            due = before_window(due, diary.rules.quiet_utility, first.zone)
         lasting = first.start if trigger.ttl_ms is None else due + trigger.ttl_ms
         yield Due(
             trigger,
@@ -168,7 +171,7 @@ def before_window(due: int, window: tuple[int, int], zone: str) -> int:
 
 def _after_visits(view: View, trigger: Trigger) -> Iterator[Due]:
     diary, who = view.diary, view.who
-    for group in _days(b for b in diary.bookings(who) if b.came):
+    for group in _days(b for b in diary.inside(who, view.today) if b.came):
         first, end = group[0], max(b.end for b in group)
         due = (end + trigger.after_ms) // MINUTE * MINUTE
         mark = (trigger.id, "after_visit", who, first.place, first.day)
@@ -178,7 +181,7 @@ def _after_visits(view: View, trigger: Trigger) -> Iterator[Due]:
 
 def _rebooks(view: View, trigger: Trigger) -> Iterator[Due]:
     diary, who = view.diary, view.who
-    came = [b for b in diary.bookings(who) if b.came]
+    came = [b for b in diary.inside(who, view.today) if b.came]
     if trigger.service is not None:
         wanted = trigger.service.casefold()
         came = [b for b in came if wanted in {title.casefold() for title in b.services}]
@@ -213,7 +216,7 @@ def _winbacks(view: View, trigger: Trigger) -> Iterator[Due]:
 
 def _no_shows(view: View, trigger: Trigger) -> Iterator[Due]:
     diary, who = view.diary, view.who
-    for each in diary.bookings(who):
+    for each in diary.inside(who, view.today):
         if each.status not in LOST:
             continue
         since = min(diary.lost_at[each.key], each.start)
