@@ -18,6 +18,9 @@ from tests.oracle_gate import Contact, Folk, Gate, Moment, Verdict
 from tests.oracle_times import day_of
 from tests.oracle_triggers import Due, Mark, held_starts
 
+CONTACTS = {"holdout", "undeliverable"}
+"""Reasons of what reached the holdout without being sent."""
+
 
 class Decided(NamedTuple):
     """One decision, as the stream of decisions tells it."""
@@ -120,7 +123,8 @@ class Decisions:
         """A contact, and a command if it is one."""
         due, trigger, folk = verdict.due, verdict.due.trigger, self.folks[who]
         is_sent = verdict.outcome == "sent"
-        if is_sent or verdict.reason in {"holdout", "undeliverable"}:
+        reached = trigger.category == "marketing" and verdict.reason in CONTACTS
+        if is_sent or reached:
             day = day_of(moment.at, self.diary.rules.timezone)
             variant = "holdout" if verdict.outcome == "holdout" else "treated"
             told = (trigger.id, trigger.category, day, moment.at, verdict.channels[0], variant)

@@ -31,7 +31,8 @@ class Hearing:
 
     command: str | None = None
     since: int = 0
-    statuses: dict[str, tuple[int, int]] = field(default_factory=dict)  # to clock and error
+    statuses: set[str] = field(default_factory=set)
+    unreachable: int | None = None  # since when
 
 
 @dataclass
@@ -42,6 +43,14 @@ class Sending:
     at: int
     messages: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     replied: bool = False
+
+
+class Failure(NamedTuple):
+    """A message of a command that could not reach its number, since when."""
+
+    command: str
+    message: str
+    at: int
 
 
 class Return(NamedTuple):
@@ -58,35 +67,35 @@ class Trail:
     sendings: dict[str, Sending] = field(default_factory=dict)
     hearings: dict[str, Hearing] = field(default_factory=dict)
 
-    def receive(self, receipt: Receipt, now: int) -> tuple[str, str, int, int] | None:
+    def receive(self, receipt: Receipt, now: int) -> Failure | None:
         """A sender's answer; one without a message is this command's on that channel."""
         message = receipt.message or f"{receipt.command}\x1f{receipt.channel or ''}"
         return self._hear(message, receipt.command, receipt.status, receipt.error, now)
 
-    def take(self, fact: StatusFact, now: int) -> tuple[str, str, int, int] | None:
-        """What a messenger tells; returns a failure that counts, as ``_failure`` has it."""
+    def take(self, fact: StatusFact, now: int) -> Failure | None:
+        """What a messenger tells; returns the message's failure, if it has one that counts."""
         if fact.at <= now - KEPT:
             return None
         return self._hear(fact.id, fact.command, fact.status, fact.error, now)
 
     def _hear(
         self, message: str, command: str | None, status: str, error: int, now: int
-    ) -> tuple[str, str, int, int] | None:
+    ) -> Failure | None:
         heard = self.hearings.get(message)
         if heard is None or not self._is_known(heard, now):
             heard = self.hearings[message] = Hearing()
         if command is not None and self._is_kept(command, now):
             heard.command = command
         heard.since = now
-        heard.statuses.setdefault(status, (now, error))
+        heard.statuses.add(status)
+        if status == "failed" and error in UNREACHABLE and heard.unreachable is None:
+            heard.unreachable = now
         if heard.command is None:
             return None
-        sending = self.sendings[heard.command]
-        sending.messages[message] |= set(heard.statuses)
-        failed = heard.statuses.get("failed")
-        if failed is None or failed[1] not in UNREACHABLE:
+        self.sendings[heard.command].messages[message] |= heard.statuses
+        if heard.unreachable is None:
             return None
-        return heard.command, message, *failed
+        return Failure(heard.command, message, heard.unreachable)
 
     def _is_known(self, heard: Hearing, now: int) -> bool:
         if heard.command is None:

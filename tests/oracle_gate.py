@@ -98,6 +98,8 @@ class Gate:
             verdict = self._before_priority(who, folk, due, moment)
             if verdict.outcome == "sent" and due.trigger.category == "marketing":
                 contenders.append(verdict)
+            elif verdict.outcome == "sent" and self._is_lost(folk, moment.at):
+                verdicts.append(_refused(due, "undeliverable"))
             else:
                 verdicts.append(verdict)
         contenders.sort(key=lambda v: (-v.due.trigger.priority, v.due.trigger.id, v.due.occasion))
@@ -141,11 +143,15 @@ class Gate:
         share = rules.holdout_percent if "holdout" in self.steps else 0
         if self.arms(self.diary.tenant, who if phone is None else str(phone), share):
             return verdict._replace(outcome="holdout", reason="holdout")
-        since = moment.at - FAILING_DAYS * DAY
-        failed = sum(at > since for at in folk.failures.values())
-        if "undeliverable" in self.steps and failed >= FAILURES:
+        if self._is_lost(folk, moment.at):
             return verdict._replace(outcome="refused", reason="undeliverable")
         return verdict
+
+    def _is_lost(self, folk: Folk, at: int) -> bool:
+        """Whether the number cannot be reached, as far as its messages tell."""
+        since = at - FAILING_DAYS * DAY
+        failed = sum(told > since for told in folk.failures.values())
+        return "undeliverable" in self.steps and failed >= FAILURES
 
     def _is_cooling(self, folk: Folk, trigger: Trigger, at: int) -> bool:
         today = day_of(at, self.diary.rules.timezone)

@@ -14,6 +14,7 @@ from tests.oracle_bodies import Fact, Key, MessageFact, StatusFact
 from tests.oracle_boundaries import Boundaries
 from tests.oracle_decisions import Decisions
 from tests.oracle_diary import Diary
+from tests.oracle_funnel import Failure
 from tests.oracle_gate import STEPS, Arms, Folk, Gate, Moment
 from tests.oracle_messages import KEPT
 from tests.oracle_rows import Told, read
@@ -211,12 +212,11 @@ class Town(Decisions):
         self.trail.reply(who, at, moment.now)
         return {who: replies(self.diary, who, fact, moment.now) if "reply" in self.kinds else []}
 
-    def _note_failure(self, failed: tuple[str, str, int, int] | None) -> None:
-        if failed is not None:
-            command, message, at, _ = failed
-            folk = self.folks.get(self.trail.sendings[command].who)
+    def _note_failure(self, failure: Failure | None) -> None:
+        if failure is not None:
+            folk = self.folks.get(self.trail.sendings[failure.command].who)
             if folk is not None:
-                folk.failures.setdefault(message, at)
+                folk.failures.setdefault(failure.message, failure.at)
 
     def _restand(
         self,
