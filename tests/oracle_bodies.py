@@ -287,6 +287,7 @@ def _iiko(record: Json) -> Iterator[Fact]:
             keeps_start=True,
             client=None,
             phone=phone_number(who.get("phone")),
+            name=who.get("name") or None,
             unit=None,
             amount=None,
             major=Decimal(str(order.get("sum") or 0)),

@@ -112,9 +112,13 @@ class Decisions:
             identity = self._identity(due)
             if due.mark in self.held[who] or not (due.mark in self.marks or identity in self.heard):
                 fresh[due.mark] = due._replace(trigger=rules[due.trigger.id])
-            self.marks.add(due.mark)
-            self.heard.add(identity)
+            self.hush(due)
         return list(fresh.values())
+
+    def hush(self, due: Due) -> None:
+        """From now on this occasion is nothing new."""
+        self.marks.add(due.mark)
+        self.heard.add(self._identity(due))
 
     def _identity(self, due: Due) -> str:
         return command_id(self.tenant, due.trigger.id, due.occasion)

@@ -255,7 +255,7 @@ class Town(Decisions):
             fresh = due.trigger.kind != "birthday" or moment.now < due.expires
             fresh &= due.due > moment.now - LONG_AGO
             if due.trigger.kind == "reminder" or not is_fact or not fresh:
-                self.marks.add(due.mark)
+                self.hush(due)
             else:
                 late.append(due)
         return late

@@ -166,7 +166,7 @@ def test_caps_count_local_days() -> None:
     """At 23:30, at 00:30 and at 01:30 of the local clock, with room for one a day."""
     rule = trigger("after_visit", after="0m")
     evening = local("2026-06-01 22:30", ZONE)
-    caps = {"caps": [{"per_days": 1, "max": 1}], "quiet_hours": ["00:00", "00:00"]}
+    caps: dict[str, Any] = {"caps": [{"per_days": 1, "max": 1}], "quiet_hours": ["00:00", "00:00"]}
     log = [rules(rule, **caps), came(evening, branch="b1")]
     log += [came(evening + HOUR, id="v2", branch="b2", at=evening + 2 * HOUR)]
     log += [came(evening + 2 * HOUR, id="v3", branch="b3", at=evening + 3 * HOUR)]
