@@ -29,6 +29,7 @@ COMMANDS = {
     "migrate": ("flows.migrate:command", "Create and change ClickHouse's tables."),
     "preview": ("flows.preview:command", "What other settings would have sent, and would send."),
     "state": ("flows.state:command", "Verify, keep and put back the snapshots of lanes."),
+    "uplift": ("flows.uplift:command", "Did they come back because of it?"),
     "settings": ("flows.settings:command", "Check, publish and show tenants' settings."),
     "schemas": ("flows.cli:schemas", "JSON Schemas of everything that travels."),
     "bench": ("benchmarks.cli:command", "Measure on this machine."),

@@ -8,9 +8,9 @@ Errors: ``Unusable`` where the body is a dead letter
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.oracle_times import instant, phone_number
 
@@ -46,6 +46,22 @@ class VisitFact:
     currency: str | None
     rest: tuple[Any, ...] = ()  # what else a repetition must equal
     keeps_start: bool = False  # the first start that any version told
+    duration: int | None = None  # ms
+    services: tuple[str, ...] = ()
+    name: str | None = field(default=None, compare=False)
+
+
+class About(NamedTuple):
+    """What a card says of the person."""
+
+    name: str | None = None
+    birthday: str | None = None
+    locale: str | None = None
+    marketing: bool | None = None  # consent
+    sms: bool | None = None  # False: no SMS, True: that is no longer said
+
+
+NOTHING_TOLD = About()
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,7 @@ class CardFact:
     deleted: bool = False
     aliases: tuple[Alias, ...] = ()
     rest: tuple[Any, ...] = ()
+    about: About = NOTHING_TOLD
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,8 @@ class MessageFact:
     at: int
     phone: int | None
     alias: Alias | None = None
+    kind: str = "text"
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,7 @@ class StatusFact:
     phone: int | None
     alias: Alias | None = None
     command: str | None = None
+    error: int = 0
 
 
 CLOCKED = {"yclients", "altegio", "iiko"}
@@ -140,7 +160,8 @@ def _generic(record: Json) -> Iterator[Fact]:
         yield _generic_card(body, scope)
     elif body["type"] == "message_in":
         phone = phone_number(body.get("phone"))
-        yield MessageFact(str(body["message_id"]), instant(body["at"]), phone)
+        at, text = instant(body["at"]), body.get("text") or ""
+        yield MessageFact(str(body["message_id"]), at, phone, text=text)
     else:
         phone, at = phone_number(body.get("phone")), instant(body["at"])
         command = body.get("command_id")
@@ -153,6 +174,8 @@ def _generic_visit(body: Json, scope: str, branch: str) -> VisitFact:
     if told is None and body["status"] != "cancelled":
         raise KeyError("starts_at")
     zoned = told is not None and (told.endswith("Z") or ":" in told[19:])
+    ended = body.get("ends_at")
+    length = instant(ended) - instant(told) if ended and told and zoned else 0
     return VisitFact(
         key=(scope, str(body["id"])),
         version=body.get("version"),
@@ -167,6 +190,8 @@ def _generic_visit(body: Json, scope: str, branch: str) -> VisitFact:
         major=None,
         currency=body.get("currency"),
         rest=(body.get("ends_at"), tuple(body.get("services", ())), body.get("staff")),
+        duration=length if length > 0 else None,
+        services=tuple(body.get("services", ())),
     )
 
 
@@ -178,6 +203,12 @@ def _generic_card(body: Json, scope: str) -> CardFact:
         phone_number(body.get("phone")),
         aliases=told,
         rest=(body.get("name"), body.get("birthday"), body.get("locale"), str(body.get("consent"))),
+        about=About(
+            body.get("name"),
+            body.get("birthday"),
+            body.get("locale"),
+            (body.get("consent") or {}).get("marketing"),
+        ),
     )
 
 
@@ -188,12 +219,14 @@ def _whatsapp(record: Json) -> Iterator[Fact]:
             alias = ("whatsapp_bsuid", each["from_user_id"]) if "from_user_id" in each else None
             phone, hidden = _whatsapp_who(each.get("from"))
             at = int(each["timestamp"]) * 1000
-            yield MessageFact(each["id"], at, phone, alias or hidden)
+            text = each.get("text", {}).get("body", "")
+            yield MessageFact(each["id"], at, phone, alias or hidden, each["type"], text)
         for each in value.get("statuses", []):
             who = _whatsapp_who(each.get("recipient_id"))
             command = each.get("biz_opaque_callback_data")
             at = int(each["timestamp"]) * 1000
-            yield StatusFact(each["id"], at, each["status"], *who, command)
+            error = (each.get("errors") or [{}])[0].get("code", 0)
+            yield StatusFact(each["id"], at, each["status"], *who, command, error)
 
 
 def _whatsapp_who(text: str | None) -> tuple[int | None, Alias | None]:
@@ -210,7 +243,8 @@ def _wazzup(record: Json) -> Iterator[Fact]:
         named = each["chatType"] in MESSENGERS
         phone = phone_number(each["chatId"]) if named else None
         alias = None if named else (each["chatType"], each["chatId"])
-        yield MessageFact(each["messageId"], instant(each["dateTime"]), phone, alias)
+        at, text = instant(each["dateTime"]), each.get("text") or ""
+        yield MessageFact(each["messageId"], at, phone, alias, each["type"], text)
     for each in record["body"].get("statuses", []):
         if each["status"] in {"sent", "delivered", "read", "error"}:
             status = "failed" if each["status"] == "error" else each["status"]
@@ -223,7 +257,9 @@ def _greenapi(record: Json) -> Iterator[Fact]:
     if kind == "incomingMessageReceived":
         chat = body["senderData"]["chatId"]
         if chat.endswith("@c.us"):
-            yield MessageFact(body["idMessage"], at, phone_number(chat.removesuffix("@c.us")))
+            text = body["messageData"].get("textMessageData", {}).get("textMessage", "")
+            phone = phone_number(chat.removesuffix("@c.us"))
+            yield MessageFact(body["idMessage"], at, phone, text=text)
     elif kind == "outgoingMessageStatus":
         phone = phone_number(body["chatId"].removesuffix("@c.us"))
         status = {"noActiveSession": "failed"}.get(body["status"], body["status"])
@@ -251,6 +287,7 @@ def _iiko(record: Json) -> Iterator[Fact]:
             keeps_start=True,
             client=None,
             phone=phone_number(who.get("phone")),
+            name=who.get("name") or None,
             unit=None,
             amount=None,
             major=Decimal(str(order.get("sum") or 0)),
@@ -267,7 +304,9 @@ def _yclients(record: Json) -> Iterator[Fact]:
         data = body["data"]
         key = (scope, str(data["id"]))
         phone, deleted = phone_number(data.get("phone")), body["status"] == "delete"
-        yield CardFact(key, _changed(data), phone, deleted, rest=(data.get("name"),))
+        sms = None if "sms_not" not in data else not data["sms_not"]
+        about = About(data.get("name"), data.get("birth_date"), sms=sms)
+        yield CardFact(key, _changed(data), phone, deleted, rest=(about,), about=about)
     elif body["resource"] == "finances_operation":
         yield from _yclients_payment(body, scope)
     elif body["resource"] == "goods_operations_sale":
@@ -302,6 +341,9 @@ def _yclients_visit(body: Json, scope: str) -> VisitFact:
         major=sum(sums, Decimal(0)),
         currency=None,
         rest=(data.get("seance_length"), data.get("staff", {}).get("name"), len(sums)),
+        duration=data.get("seance_length", 0) * 1000 or None,
+        services=tuple(each["title"] for each in data.get("services", [])),
+        name=(data.get("client") or {}).get("name") or None,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.keys import lane_of
 from schemas.settings import TenantSettings, parse_settings
@@ -18,6 +18,16 @@ from tests.oracle_bodies import Fact, Unusable, bodies, history
 from tests.oracle_times import instant
 
 Json = dict[str, Any]
+
+
+class Receipt(NamedTuple):
+    """A sender's answer."""
+
+    command: str
+    message: str | None
+    channel: str | None
+    status: str
+    error: int
 
 
 @dataclass
@@ -32,6 +42,7 @@ class Told:
     facts: tuple[Fact, ...] = ()
     settings: TenantSettings | None = None
     forget: str | None = None
+    receipt: Receipt | None = None
     imported: bool = False
     dead: bool = False
 
@@ -70,6 +81,9 @@ def _understood(record: Json, told: Told) -> Told:
         told.settings = parse_settings(record["settings"], record["tenant"])
     elif record["kind"] == "forget":
         told.forget = record["customer_id"]
+    elif record["kind"] == "receipt":
+        names = (record["command_id"], record.get("message_id"), record.get("channel"))
+        told.receipt = Receipt(*names, record["status"], record.get("error") or 0)
     elif record["kind"] == "history":
         told.imported = True
         told.facts = tuple(history(record))
