@@ -132,17 +132,20 @@ def vanished(state: LaneState, customers: Rows, marks: Rows, now_ms: I8) -> Flag
     moment = now_ms[first]
     within = _within(state, who, history_of(state, who), own_day(state, who, moment))
     found = _occasions(state, who, within, moment)
-    about, rule = occasions.visit[marks], occasions.rule[marks]
+    rule = occasions.rule[marks]
     gone = np.zeros(len(marks), np.bool_)
     for kind, every in found.items():
         keys = state.tenants.triggers[kind].key[table.tenant[customers]]
+        # A slot without a trigger has the key 0, as has what is nobody's rule.
+        own = np.flatnonzero((rule != 0) & (keys == rule[:, None]).any(axis=1))
+        whose, mark = customers[own], marks[own]
+        about = occasions.visit[mark]
         if kind == "winback":
-            over = table.last_day[customers] > about
+            gone[own] = table.last_day[whose] > about
         elif kind == "rebook":
-            over = table.last_visit_ms[customers] > state.visits.start_ms[about]
+            gone[own] = table.last_visit_ms[whose] > state.visits.start_ms[about]
         else:
-            over = ~np.isin(occasions.key[marks], every.mark)
-        gone |= over & (keys == rule[:, None]).any(axis=1)
+            gone[own] = ~np.isin(occasions.key[mark], every.mark)
     return gone
 
 

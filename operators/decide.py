@@ -9,6 +9,8 @@ What is due to one customer at once is decided in one call: of marketing only on
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +125,8 @@ def _owe_decisions(
         )
     ]
     owed.decided("decisions", chosen, zip(customers, identities, values, strict=True))
+    for verdict, times in Counter(reasons).items():
+        owed.counts["decisions", _OUTCOMES[verdict], REASONS[verdict] or ""] += times
 
 
 def _owe_commands(

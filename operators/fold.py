@@ -323,11 +323,14 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
             touched.moved,
         )
         answer(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
+        # Who is only answered is not touched, but what is held for them may be due in this part.
+        asked = np.array([due.customer for due in owed.dues], np.int32)
         decide(state, owed)
         bury(state, owed, merged.customer, _moment(work, merged.line))
-        due = touched.customer[table.due[touched.customer] <= last_clock]
+        stirred = np.concatenate([touched.customer, asked]) if len(asked) else touched.customer
+        due = stirred[table.due[stirred] <= last_clock]
         if len(due):
-            agenda = np.union1d(agenda, due) if len(agenda) else due
+            agenda = np.union1d(agenda, due)
     table.slot[customers] = -1
     strangers = np.flatnonzero((named.kind == FAILURE) & (named.unit < 0)).astype(np.int32)
     note_failures(state, named, strangers, work.clock_ms)

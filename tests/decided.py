@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from schemas.keys import in_holdout
 from tests.engine import ID_KEY, Streams, run
 from tests.life_rules import KINDS, Named
 from tests.logs import Record, lines_of, ms
@@ -31,15 +32,10 @@ class Scope(NamedTuple):
     simple: bool
 
 
-BUILT = Scope(("reminder", "segment_entered"), ("segment", "stale"), (), simple=True)
-"""What the fold can do; a kind or a step that is built is added here, and nowhere else."""
+BUILT = Scope(KINDS, STEPS, (), simple=False)
+"""What the fold can do; a table that is built is added here, and nowhere else."""
 
 WHOLE = Scope(KINDS, STEPS, ("message_funnel_daily", "uplift_monthly"), simple=False)
-
-
-def in_holdout(tenant: str, who: str, percent: int) -> bool:
-    """A hash of the tests' own, until the fold has one."""
-    return sum(f"{tenant} {who}".encode()) * 7919 % 100 < percent
 
 
 class Told(NamedTuple):

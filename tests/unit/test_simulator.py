@@ -44,8 +44,8 @@ BEGAN = NOON - 5 * DAY
 
 def rules(*triggers: Record, at: int = BEGAN, **told: Any) -> Record:
     """Everybody may be written to, nobody is held out, nothing is capped, unless told."""
-    shipped: dict[str, Any] = {"consent_default": "allow", "holdout_percent": 0, "caps": []}
-    return settings(TENANT, at, timezone=ZONE, triggers=list(triggers), **shipped | told)
+    told = {"quiet_hours": ["21:00", "10:00"]} | told
+    return settings(TENANT, at, timezone=ZONE, triggers=list(triggers), **told)
 
 
 def came(start: int = NOON, at: int | None = None, id: str = "v1", **told: Any) -> Record:
