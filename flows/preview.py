@@ -297,19 +297,17 @@ def _brief(verdict: Verdict) -> dict[str, Any]:
 
 
 @click.command("preview")
-@click.argument(
-    "log", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@click.argument("log", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--settings",
     "settings_file",
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="The new settings, of the tenants that are looked at.",
 )
 @click.option(
     "--current",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Settings in force before the log's first record, where the log does not tell them.",
 )
 @click.option(
