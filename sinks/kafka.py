@@ -13,6 +13,7 @@ or fencing ends the flow.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +40,7 @@ POSITIONS_SECONDS = 1.0
 """How long positions alone may wait, when there is nothing to say with them."""
 PATIENCE_SECONDS = 30.0
 """How long an engine that does not answer is asked again."""
+GRACE_SECONDS = 2.0
 RETRY_SECONDS = 0.25
 MOST_HELD_MESSAGES = 100_000
 MOST_HELD_BYTES = 64 << 20
@@ -291,12 +293,33 @@ class KafkaCommitter:
             )
             for lane, (at, digest) in self._held.reached.items()
         ]
-        self._patiently(
-            lambda: self._producer.send_offsets_to_transaction(
-                offsets, self._membership, self._patience
-            )
-        )
+        self._patiently(lambda: self._in_time(lambda: self._send_offsets(offsets)))
         self._patiently(lambda: self._producer.commit_transaction(self._patience))
+
+    def _send_offsets(self, offsets: list[Any]) -> None:
+        self._producer.send_offsets_to_transaction(offsets, self._membership, self._patience)
+
+    def _in_time(self, call: Callable[[], None]) -> None:
+        """The call, which should end by itself, or ``EngineError`` where it does not.
+
+        librdkafka 2.16 may wait for ever, whatever time-out it was given, when the group's
+        coordinator has moved to another broker.
+        """
+        failures: list[BaseException] = []
+
+        def attempt() -> None:
+            try:
+                call()
+            except BaseException as failure:  # noqa: BLE001 - raised again by who waits
+                failures.append(failure)
+
+        calling = threading.Thread(target=attempt, daemon=True)
+        calling.start()
+        calling.join(self._patience + GRACE_SECONDS)
+        if calling.is_alive():
+            raise EngineError("Kafka does not take the positions, and the call does not end")
+        if failures:
+            raise failures[0]
 
     def _messages(
         self, outputs: Outputs

@@ -239,8 +239,13 @@ class Engagement:
         return all(at == ends[lane] for lane, (at, _) in self.committed().items())
 
     def wait_committed(self, seconds: float = 60.0) -> None:
-        """Until every lane is committed up to its end."""
-        wait_until(self.is_committed, seconds)
+        """Until every lane is committed up to its end; says which are not."""
+        deadline = time.monotonic() + seconds
+        while not self.is_committed():
+            if time.monotonic() > deadline:
+                at = {lane: position for lane, (position, _) in self.committed().items()}
+                raise AssertionError(f"committed {at}, appended {self.ends()}")
+            time.sleep(0.05)
 
     def read(self, topic: str, lanes: Sequence[int] | None = None) -> dict[int, list[Any]]:
         """What a ``read_committed`` consumer finds in a topic, by partition (of these, or all)."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 
 from schemas.batch import Message, Outputs
 from schemas.engines import EngineError
@@ -190,3 +191,25 @@ def test_it_raises_and_loses_nothing_when_the_broker_is_down(
     again.add(folded(1))
     assert again.commit()
     assert positions(engagement) == [b'{"position":0}', b'{"position":1}']
+
+
+def test_positions_that_are_never_answered_are_an_error_and_not_committed(
+    engagement: Engagement, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As librdkafka behaves when the coordinator has moved: its own time-out does not end it."""
+    answered = threading.Event()
+
+    class Silent(Producer):
+        def send_offsets_to_transaction(self, *_: object) -> None:
+            answered.wait()
+
+    monkeypatch.setattr("sinks.kafka.Producer", Silent)
+    monkeypatch.setattr("sinks.kafka.GRACE_SECONDS", 0.1)
+    sink = committer(engagement)
+    sink._patience = 0.5
+    sink.assign(1, member.metadata, {0: 0})
+    sink.add(folded(0))
+    with pytest.raises(EngineError, match="does not take the positions"):
+        sink.commit()
+    answered.set()
+    assert engagement.committed(group_of(engagement))[0][0] == 0

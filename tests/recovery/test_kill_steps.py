@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -56,11 +57,11 @@ REVOKE = (*((step, "before") for step in REVOKE_STEPS), ("revoke commit_transact
 SIGKILLED = -9
 
 
-def pieces(records: int) -> Iterator[Sequence[bytes]]:
+def pieces(records: int, size: int = PIECE) -> Iterator[Sequence[bytes]]:
     """The log in pieces of the same size."""
     log = list(life(records, SEED))
-    for at in range(0, len(log), PIECE):
-        yield log[at : at + PIECE]
+    for at in range(0, len(log), size):
+        yield log[at : at + size]
 
 
 def feed_until_dead(
@@ -113,10 +114,13 @@ def die_in_a_revoke(
     doomed = engagement.start("engagement-0", (step, moment, "1", "0.3"))
     doomed.wait_owning()
     while doomed.is_running:
-        engagement.append(next(log))
         other = engagement.start("engagement-1")
-        other.wait_owning()  # its lanes, or those of both once the session of the dead has ended
-        engagement.append(next(log))
+        # It owns its lanes, or those of both once the session of the dead has ended; until then
+        # records keep coming, so that a revoke has something to commit.
+        while "lanes assigned" not in other.said:
+            assert other.is_running, other.said
+            engagement.append(next(log))
+            time.sleep(0.03)
         assert other.end() == 0, other.said
     assert doomed.wait() == SIGKILLED, f"{step}: {doomed.said}"
 
@@ -167,7 +171,7 @@ def test_a_kill_inside_a_revoke_loses_and_repeats_nothing(
     engagement: Engagement, steps: Sequence[tuple[str, str]]
 ) -> None:
     engagement.environment["FLOWSELL_KAFKA_SESSION_TIMEOUT_MS"] = "1500"
-    log = pieces(60_000)
+    log = pieces(60_000, size=20)
     for step, moment in steps[::2] if is_short() else steps:
         die_in_a_revoke(engagement, log, step, moment)
     finish(engagement, log)
