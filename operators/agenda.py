@@ -221,11 +221,12 @@ def _plan(
         past = open_.take(~ahead)
         if kind == "birthday":
             past = past.take(_fresh(state, customers, past, change))
+        # What is passed in silence is so for everybody who has the visit later.
         put_marks(state, kind, past.mark, past.due_ms)
+        if past.also is not None:
+            put_marks(state, kind, past.also, past.due_ms)
         due = past.take(~change.silent[past.owner])
         if len(due.owner):
-            if due.also is not None:
-                put_marks(state, kind, due.also, due.due_ms)
             _ask(state, owed, customers, kind, due, change, history)
 
 

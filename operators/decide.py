@@ -86,10 +86,10 @@ def _asked(state: LaneState, dues: list[Due]) -> Asked:
 
 
 def _zones(state: LaneState, dues: list[Due], tenant: I4) -> I4:
-    """The branch's zone where there is a visit, else the tenant's."""
+    """Whose clock quiet hours are judged by: of utility the visit's branch's, else the tenant's."""
     zones = state.tenants.zone[tenant]
     for at, due in enumerate(dues):
-        if due.branch:
+        if due.branch and due.trigger.category == "utility":
             settings = state.tenants.settings[tenant.item(at)]
             zones[at] = state.zones.code(settings.zone_of(due.branch))
     return zones

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.broker import KafkaServer, free_ports
 from flows.run import GROUP
 from schemas.topics import TOPICS
+from sources.kafka import heartbeat
 from tests.kafka_flow import (
     DEAD,
     LANES,
@@ -153,6 +156,9 @@ def test_a_minute_full_of_rubbish_is_a_figure_and_a_warning_and_stops_nothing(
 def test_customers_are_counted_by_segment(engagement: Engagement, ops: Ops) -> None:
     process = engagement.start()
     engagement.append(life(SIZE, seed=23))
+    time.sleep(1.1)
+    for lane in range(engagement.lanes):  # the second is over: profiles are told
+        engagement.append([heartbeat(datetime.now(UTC))], lane)
     engagement.wait_committed()
 
     def is_told() -> bool:  # a profile is told a second after its change, a census in its turn
@@ -172,9 +178,9 @@ def test_neither_logs_nor_metrics_tell_a_phone_or_a_name(engagement: Engagement,
     said = "".join(ops.get(page)[1] for page in ("/metrics", "/readyz", "/livez", "/"))
     assert process.end() == 0, process.said
     said += process.said
-    commands = rows(engagement, "commands")
-    phones = {row["phone"] for row in commands if row["phone"]}
-    names = {row["name"] for row in commands if row["name"]}
+    profiles = rows(engagement, "profiles")
+    phones = {row["phone"] for row in profiles if row.get("phone")}
+    names = {row["name"] for row in profiles if row.get("name")}
     assert len(phones) > 50
     assert len(names) > 20
     digits = set(re.findall(r"\d{9,}", said))

@@ -62,7 +62,7 @@ def assert_right(engagement: Engagement) -> None:
     """Whatever went before, a life more is folded and everything is there once."""
     lived(engagement, seed=9)
     owed = engagement.owed()
-    assert owed.count("commands")
+    assert owed.count("decisions")
     assert_exactly_once(engagement.given(), owed)
 
 

