@@ -27,7 +27,7 @@ def pieces(records: int) -> Iterator[list[bytes]]:
 
 
 def settle(engagement: Engagement) -> None:
-    assert engagement.assert_settled().count("decisions")
+    assert engagement.assert_settled().count("commands")
 
 
 def session(engagement: Engagement, milliseconds: str) -> None:

@@ -89,6 +89,13 @@ def rows(engagement: Engagement, stream: str) -> list[dict[str, Any]]:
     return [json.loads(message.value()) for message in engagement.messages(TOPICS[stream].name)]
 
 
+def beat(engagement: Engagement) -> None:
+    """The second is over in every lane, so that profiles are told."""
+    time.sleep(1.1)
+    for lane in range(engagement.lanes):
+        engagement.append([heartbeat(datetime.now(UTC))], lane)
+
+
 def reasons(engagement: Engagement) -> Counter[str]:
     headers = (dict(message.headers()) for message in engagement.messages(DEAD))
     return Counter(each["__flowsell.errors.reason"].decode() for each in headers)
@@ -156,9 +163,7 @@ def test_a_minute_full_of_rubbish_is_a_figure_and_a_warning_and_stops_nothing(
 def test_customers_are_counted_by_segment(engagement: Engagement, ops: Ops) -> None:
     process = engagement.start()
     engagement.append(life(SIZE, seed=23))
-    time.sleep(1.1)
-    for lane in range(engagement.lanes):  # the second is over: profiles are told
-        engagement.append([heartbeat(datetime.now(UTC))], lane)
+    beat(engagement)
     engagement.wait_committed()
 
     def is_told() -> bool:  # a profile is told a second after its change, a census in its turn
@@ -173,6 +178,7 @@ def test_customers_are_counted_by_segment(engagement: Engagement, ops: Ops) -> N
 def test_neither_logs_nor_metrics_tell_a_phone_or_a_name(engagement: Engagement, ops: Ops) -> None:
     process = engagement.start()
     engagement.append(life(SIZE, seed=24))
+    beat(engagement)
     engagement.wait_committed()
     wait_until(lambda: ops.sum("flowsell_customers") > 0, 30)
     said = "".join(ops.get(page)[1] for page in ("/metrics", "/readyz", "/livez", "/"))

@@ -59,7 +59,7 @@ def test_the_flow_runs_through_tls_with_a_password_from_a_file(guarded: Engageme
     assert process.end() == 0, process.said
     assert PASSWORD not in process.said
     owed = guarded.owed()
-    assert owed.count("decisions")
+    assert owed.count("commands")
     assert_exactly_once(guarded.given(), owed)
 
 

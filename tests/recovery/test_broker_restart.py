@@ -42,7 +42,7 @@ def lose_the_broker(engagement: Engagement, lose: Callable[[], None], away: floa
     engagement.append(log[4_000:])
     process = supervise(engagement, process, seconds=120)
     assert process.end() == 0, process.said
-    assert engagement.assert_settled().count("decisions")
+    assert engagement.assert_settled().count("commands")
 
 
 def test_a_broker_that_is_killed_and_started_changes_no_output(engagement: Engagement) -> None:

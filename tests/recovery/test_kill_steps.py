@@ -97,7 +97,7 @@ def finish(engagement: Engagement, log: Iterator[Sequence[bytes]]) -> None:
     engagement.wait_committed()
     assert process.end() == 0, process.said
     owed = engagement.assert_settled()
-    assert owed.count("decisions")
+    assert owed.count("commands")
 
 
 def has_deltas(engagement: Engagement) -> bool:

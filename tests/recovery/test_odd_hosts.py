@@ -51,7 +51,7 @@ def test_commits_that_take_longer_than_an_epoch_lose_and_repeat_nothing(
         process.wait_owning()
     engagement.wait_committed(120)
     assert process.end() == 0, process.said
-    assert engagement.assert_settled().count("decisions")
+    assert engagement.assert_settled().count("commands")
 
 
 def everything_wrong(engagement: Engagement, records: int) -> None:
@@ -76,7 +76,7 @@ def everything_wrong(engagement: Engagement, records: int) -> None:
     assert reasons.count(b"tenant") >= 4
     assert reasons.count(b"size") >= 4
     assert reasons.count(b"json") >= 12
-    assert engagement.assert_settled().count("decisions")
+    assert engagement.assert_settled().count("commands")
 
 
 def test_poison_strangers_and_huge_records_among_many_harm_only_themselves(

@@ -30,7 +30,7 @@ def rescale(engagement: Engagement, records: int, rate: float) -> None:
             assert drained(leaving), leaving.said
     engagement.wait_committed(120)
     assert drained(others[1]), others[1].said
-    assert engagement.assert_settled().count("decisions")
+    assert engagement.assert_settled().count("commands")
 
 
 def test_one_process_then_three_then_two_then_one_lose_and_repeat_nothing(
@@ -56,7 +56,7 @@ def test_a_drain_under_load_leaves_every_lane_s_snapshot_at_its_committed_positi
     process.wait_owning()
     engagement.wait_committed()
     assert drained(process), process.said
-    assert engagement.assert_settled().count("decisions")
+    assert engagement.assert_settled().count("commands")
 
 
 @pytest.mark.faults
@@ -77,4 +77,4 @@ def test_rescaling_again_and_again_loses_and_repeats_nothing(
     engagement.wait_committed(180)
     [last] = running.values()
     assert drained(last), last.said
-    assert engagement.assert_settled().count("decisions")
+    assert engagement.assert_settled().count("commands")

@@ -87,6 +87,6 @@ def test_a_broker_that_is_lost_and_leaders_that_move_change_no_output(
                 wait_until(lambda number=lost + 1: number in leaders(brokers[0]), 60)
         engagement.wait_committed(180)
         assert host.end() == 0, host.said
-        assert engagement.assert_settled().count("decisions")
+        assert engagement.assert_settled().count("commands")
     finally:
         engagement.close()
