@@ -190,9 +190,9 @@ def commands(texts: Texts, figures: Figures) -> RenderableType:
         return Group(title, Text(texts.no_commands, style="dim"))
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
     for at, column in enumerate(texts.command_columns):
-        table.add_column(column, justify="right" if at in (3, 4) else "left")
+        table.add_column(column, justify="right" if at in (3, 4) else "left", no_wrap=True)
     for row in figures.triggers:
-        refused = ", ".join(
+        refused = "\n".join(
             f"{texts.reasons.get(reason, reason)} {texts.number(number)}"
             for reason, number in row.refused.most_common()
         )

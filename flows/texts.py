@@ -114,7 +114,7 @@ ENGLISH = Texts(
         "merge": "by a merge",
     },
     commands="Commands to senders: {commands}",
-    command_columns=("trigger", "kind", "first channel", "sent", "withdrawn", "refused"),
+    command_columns=("trigger", "kind", "channel", "sent", "withdrawn", "refused"),
     kinds={
         "birthday": "birthday",
         "reminder": "reminder",
@@ -128,7 +128,7 @@ ENGLISH = Texts(
     reasons={
         "segment": "segment",
         "cooldown": "cooldown",
-        "undeliverable": "undeliverable",
+        "undeliverable": "unreachable",
         "consent": "no consent",
         "channel": "no channel",
         "future_booking": "booked already",
@@ -222,7 +222,7 @@ RUSSIAN = Texts(
         "merge": "из-за слияния",
     },
     commands="Команд отправителям: {commands}",
-    command_columns=("триггер", "вид", "первый канал", "отправить", "отозвано", "отказано"),
+    command_columns=("триггер", "вид", "канал", "отправить", "отозвано", "отказано"),
     kinds={
         "birthday": "день рождения",
         "reminder": "напоминание",
