@@ -17,30 +17,30 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.hearings import (
+    HEARD,
+    Hearings,
+    NewCommands,
+    Told,
+    by_message,
+    carried_statuses,
+    hearings_of,
+    is_known,
+    waits,
+)
 from operators.owed import Owed
 from operators.people import find_aliases, find_customers
 from operators.phones import phone_column, plain_phones
-from schemas.batch import ACCEPTED, I4, I8, NONE, Batch, Objects, StatusEvents
+from schemas.batch import I4, I8, Batch
 from schemas.keys import text_keys
-from schemas.webhooks.findings import RECEIPT
-from state.index import U8, Rows
+from state.index import Rows
 from state.lane import LaneState
 from state.messages import (
-    KEPT_MS,
-    THEIRS,
     UNASKED,
-    WAIT_MS,
     Messages,
     command_keys,
-    message_ids,
-    message_keys,
 )
 from state.tables import Flags
-
-WAITING = 200_000
-
-_HEARD = 1  # the tally of hearings without a command
-_RECEIVED, _CAME = 6, 0  # bits: our senders' answers come after the statuses, which are 1 to 5
 
 
 @dataclass(slots=True)
@@ -54,44 +54,6 @@ class Learnt:
     aliases: list[tuple[Rows, Rows, I4]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Hearings:
-    """One line for each status or message of a part, in log order.
-
-    ``link`` is the row of the command that it names, ``THEIRS``, or ``UNASKED``; ``since_ms`` the
-    instant from which that link is kept.
-    """
-
-    record: I4
-    now_ms: I8
-    scope: Rows
-    row: Rows
-    bit: NDArray[np.uint8]
-    link: Rows
-    since_ms: I8
-    phone: Objects
-    alias: Objects
-
-
-@dataclass(slots=True)
-class _Told:
-    """The same lines by message, in log order within each.
-
-    ``first`` begins a message; ``begins`` begins it, or begins it anew where it had been forgotten;
-    ``carried`` are beginnings that the table still knows. ``link`` is the command in force where
-    it is ``known``; ``sight`` the number of the hearing.
-    """
-
-    order: NDArray[np.intp]
-    first: Flags
-    begins: Flags
-    carried: Flags
-    known: Flags
-    link: Rows
-    since_ms: I8
-    sight: NDArray[np.uint32]
-
-
 def apply_statuses(
     state: LaneState, owed: Owed, part: Batch, scopes: Rows, clock_ms: I8, learnt: Learnt
 ) -> I4:
@@ -99,10 +61,10 @@ def apply_statuses(
     sent = keep_commands(state, owed)
     if not len(part.statuses.record) and not len(part.incoming.record):
         return np.zeros(0, np.int32)
-    heard = _hearings(state, part, scopes, clock_ms, sent)
+    heard = hearings_of(state, part, scopes, clock_ms, sent)
     if not len(heard.record):
         return heard.record
-    told = _by_message(state, heard)
+    told = by_message(state, heard)
     again = _seen_before(state.messages, heard, told)
     customer = _customers(state, heard, told, part, learnt)
     _store(state.messages, heard, told, customer)
@@ -120,27 +82,19 @@ def forget_messages(state: LaneState, now_ms: int) -> None:
     table = state.messages
     rows = table.live()
     now = np.full(len(rows), now_ms)
-    counted = state.tallies.add(_HEARD, 0)
-    known = _known(table.command[rows], table.since_ms[rows], now)
-    dead = rows[~(known | _waits(table, rows, now, np.full(len(rows), counted, np.uint32)))]
+    counted = state.tallies.add(HEARD, 0)
+    known = is_known(table.command[rows], table.since_ms[rows], now)
+    dead = rows[~(known | waits(table, rows, now, np.full(len(rows), counted, np.uint32)))]
     if len(dead):
         table.free(dead)
     table.cleaned()
 
 
-@dataclass(slots=True)
-class _Sent:
-    """Commands that a part has sent: ascending rows, and the position from which they are known."""
-
-    row: Rows
-    position: I8
-
-
-def keep_commands(state: LaneState, owed: Owed) -> _Sent:
+def keep_commands(state: LaneState, owed: Owed) -> NewCommands:
     """Gives every command sent since the last call its row, by its id."""
     sent, owed.sent = owed.sent, []
     if not sent:
-        return _Sent(np.zeros(0, np.int32), np.zeros(0, np.int64))
+        return NewCommands(np.zeros(0, np.int32), np.zeros(0, np.int64))
     table = state.messages
     customer = np.array([each.customer for each in sent], np.int32)
     tenants = state.tenants.key[state.customers.tenant[customer]]
@@ -148,181 +102,50 @@ def keep_commands(state: LaneState, owed: Owed) -> _Sent:
     rows, first = np.unique(table.find_or_add(keys)[0], return_index=True)
     now = np.array([each.now_ms for each in sent], np.int64)[first]
     position = np.array([each.position for each in sent], np.int64)[first]
-    new = ~_known(table.command[rows], table.since_ms[rows], now)
+    new = ~is_known(table.command[rows], table.since_ms[rows], now)
     rows = rows[new]
     table.customer[rows] = customer[first[new]]
     table.command[rows] = rows
     table.since_ms[rows] = now[new]
     table.statuses[rows] = 0
     table.touch(rows)
-    return _Sent(rows, position[new])
+    return NewCommands(rows, position[new])
 
 
-def _known(link: Rows, since_ms: I8, now_ms: I8) -> Flags:
-    known: Flags = (link != UNASKED) & (since_ms > now_ms - KEPT_MS)
-    return known
-
-
-def _waits(table: Messages, rows: Rows, now_ms: I8, counted: NDArray[np.uint32]) -> Flags:
-    """Whether messages without a command are still remembered, after so many hearings."""
-    waits: Flags = (table.command[rows] == UNASKED) & (table.since_ms[rows] > now_ms - WAIT_MS)
-    waits &= counted - table.sight[rows] < np.uint32(WAITING)  # modulo 2**32, as the sights are
-    return waits
-
-
-def _hearings(state: LaneState, part: Batch, scopes: Rows, clock_ms: I8, sent: _Sent) -> _Hearings:
-    statuses, incoming = part.statuses, part.incoming
-    record = np.concatenate([statuses.record, incoming.record])
-    scope = scopes[np.concatenate([statuses.scope, incoming.scope])]
-    now_ms = clock_ms[record]
-    tenants = state.tenants.key[state.scopes.tenant[scope]]
-    count, others = len(statuses.record), len(incoming.record)
-    keys = message_keys(tenants, np.concatenate([message_ids(statuses), incoming.message]))
-    link, since_ms = _links(state, statuses, tenants[:count], now_ms, part.positions, sent)
-    bits = [_bits(part), np.full(others, 1 << _CAME, np.uint8)]
-    at_ms = np.concatenate([statuses.at_ms, incoming.at_ms])
-    wanted = at_ms > now_ms - KEPT_MS
-    part.counts["ignored", "horizon"] += int(len(wanted) - wanted.sum())
-    if others or not wanted.all():
-        order = np.argsort(record, kind="stable")
-        lines = order[wanted[order]]
-    else:
-        lines = np.arange(count)
-    row, _ = state.messages.find_or_add(keys[lines])
-    return _Hearings(
-        record=record[lines],
-        now_ms=now_ms[lines],
-        scope=scope[lines],
-        row=row,
-        bit=np.concatenate(bits)[lines],
-        link=np.concatenate([link, np.full(others, THEIRS, np.int32)])[lines],
-        since_ms=np.concatenate([since_ms, now_ms[count:]])[lines],
-        phone=np.concatenate([statuses.phone, incoming.phone])[lines],
-        alias=np.concatenate([statuses.alias, incoming.alias])[lines],
-    )
-
-
-def _bits(part: Batch) -> NDArray[np.uint8]:
-    statuses = part.statuses
-    ours = np.array([scope.provider == RECEIPT for scope in part.scopes], np.bool_)
-    received = ours[statuses.scope]
-    answer = _RECEIVED + (statuses.status != ACCEPTED)
-    bits = np.uint8(1) << np.where(received, answer, statuses.status).astype(np.uint8)
-    return bits.astype(np.uint8)
-
-
-def _links(
-    state: LaneState,
-    statuses: StatusEvents,
-    tenants: U8,
-    now_ms: I8,
-    positions: I8,
-    sent: _Sent,
-) -> tuple[Rows, I8]:
-    """Rows of the commands that statuses name, as far as they had been sent by then."""
-    table = state.messages
-    link = np.full(len(statuses.record), UNASKED, np.int32)
-    since_ms = np.full(len(link), NONE)
-    named = np.flatnonzero(statuses.command != None)  # noqa: E711  # elementwise
-    if not len(named):
-        return link, since_ms
-    keys = command_keys(tenants[named], text_keys(statuses.command[named].tolist()))
-    row = table.index.find(keys)
-    there = (row >= 0) & _known(table.command[row], table.since_ms[row], now_ms[named])
-    if len(sent.row):
-        place = np.minimum(np.searchsorted(sent.row, row), len(sent.row) - 1)
-        later = sent.position[place] > positions[statuses.record[named]]
-        there &= (sent.row[place] != row) | ~later
-    link[named[there]] = row[there]
-    since_ms[named[there]] = table.since_ms[row[there]]
-    return link, since_ms
-
-
-def _by_message(state: LaneState, heard: _Hearings) -> _Told:
-    """Finds for each line the command in force, and whether the message was known before it."""
-    table = state.messages
-    order = np.argsort(heard.row, kind="stable")
-    row, now = heard.row[order], heard.now_ms[order]
-    first = np.ones(len(row), np.bool_)
-    first[1:] = row[1:] != row[:-1]
-    link, since_ms = heard.link[order], heard.since_ms[order]
-    held = np.flatnonzero(first & (link == UNASKED))  # what the table has stands until then
-    link[held], since_ms[held] = table.command[row[held]], table.since_ms[row[held]]
-    source = np.maximum.accumulate(np.where((link != UNASKED) | first, np.arange(len(row)), 0))
-    link, since_ms = link[source], since_ms[source]
-    known = _known(link, since_ms, now)
-    sight = _sights(state, order, ~known)
-    before = np.zeros(len(row), np.bool_)
-    before[1:] = _known(link[:-1], since_ms[:-1], now[1:])
-    waited = ~known[:-1] & (now[:-1] > now[1:] - WAIT_MS)
-    before[1:] |= waited & (sight[1:] - sight[:-1] < np.uint32(WAITING))
-    rows = row[first]
-    before[first] = _known(table.command[rows], table.since_ms[rows], now[first])
-    before[first] |= _waits(table, rows, now[first], sight[first])
-    return _Told(
-        order=order,
-        first=first,
-        begins=first | ~before,
-        carried=first & before,
-        known=known,
-        link=link,
-        since_ms=since_ms,
-        sight=sight,
-    )
-
-
-def _sights(state: LaneState, order: NDArray[np.intp], unknown: Flags) -> NDArray[np.uint32]:
-    """Numbers hearings without a command as the log has them: how many there were before each."""
-    heard = np.empty(len(order), np.int64)
-    heard[order] = unknown
-    before = state.tallies.add(_HEARD, int(heard.sum())) + np.cumsum(heard) - heard
-    return before[order].astype(np.uint32)
-
-
-def _seen_before(table: Messages, heard: _Hearings, told: _Told) -> Flags:
+def _seen_before(table: Messages, heard: Hearings, told: Told) -> Flags:
     """Statuses that their message had already, in this part or before it."""
     bit = heard.bit[told.order]
-    life = np.cumsum(told.begins) - 1
     again = np.ones(len(bit), np.bool_)
-    again[np.unique(life << 8 | bit, return_index=True)[1]] = False
-    again |= (_carried(table, heard, told)[life] & bit) != 0
+    again[np.unique(told.life << 8 | bit, return_index=True)[1]] = False
+    again |= (carried_statuses(table, heard, told)[told.life] & bit) != 0
     return again
 
 
-def _carried(table: Messages, heard: _Hearings, told: _Told) -> NDArray[np.uint8]:
-    """For each beginning the statuses that the table has of it."""
-    row = heard.row[told.order[told.begins]]
-    return np.where(told.carried[told.begins], table.statuses[row], 0).astype(np.uint8)
-
-
-def _customers(
-    state: LaneState, heard: _Hearings, told: _Told, part: Batch, learnt: Learnt
-) -> Rows:
+def _customers(state: LaneState, heard: Hearings, told: Told, part: Batch, learnt: Learnt) -> Rows:
     """For each beginning whose message it is: the command's customer, else who is named."""
     table = state.messages
     begins = told.begins
     row = heard.row[told.order[begins]]
     customer = np.where(told.carried[begins], table.customer[row], -1).astype(np.int32)
-    life = np.cumsum(begins) - 1
-    lines = np.flatnonzero(~told.known & (customer[life] < 0))
+    lines = np.flatnonzero(~told.known & (customer[told.life] < 0))
     if len(lines):
-        _ask_phones(state, heard, told, part, learnt, lines, life[lines], customer)
+        _ask_phones(state, heard, told, part, learnt, lines, customer)
     asked = np.flatnonzero(told.known & (told.link >= 0))
-    customer[life[asked]] = table.customer[told.link[asked]]  # of several the last one stays
+    customer[told.life[asked]] = table.customer[told.link[asked]]  # of several the last one stays
     return customer
 
 
 def _ask_phones(
     state: LaneState,
-    heard: _Hearings,
-    told: _Told,
+    heard: Hearings,
+    told: Told,
     part: Batch,
     learnt: Learnt,
     lines: NDArray[np.intp],
-    life: NDArray[np.intp],
     customer: Rows,
 ) -> None:
     """The first phone or alias that was a known customer's at its record tells whose it is."""
+    life = told.life[lines]
     first = np.ones(len(life), np.bool_)
     first[1:] = life[1:] != life[:-1]
     at = told.order[lines[first]]
@@ -348,7 +171,7 @@ def _ask_phones(
 
 def _known_at(
     state: LaneState,
-    heard: _Hearings,
+    heard: Hearings,
     at: NDArray[np.intp],
     tenant: I4,
     phone: I8,
@@ -369,7 +192,7 @@ def _known_at(
 
 
 def _pointed_at(
-    state: LaneState, heard: _Hearings, at: NDArray[np.intp], tenant: I4, learnt: Learnt
+    state: LaneState, heard: Hearings, at: NDArray[np.intp], tenant: I4, learnt: Learnt
 ) -> Rows:
     """Whom the aliases of these hearings pointed to at them, -1 for nobody."""
     owner = np.full(len(at), -1, np.int32)
@@ -385,18 +208,17 @@ def _pointed_at(
     return owner
 
 
-def _store(table: Messages, heard: _Hearings, told: _Told, customer: Rows) -> None:
+def _store(table: Messages, heard: Hearings, told: Told, customer: Rows) -> None:
     """Leaves each message as its last line has it."""
     bit = heard.bit[told.order]
-    life = np.cumsum(told.begins) - 1
     statuses = np.bitwise_or.reduceat(bit, np.flatnonzero(told.begins))
-    statuses |= _carried(table, heard, told)
+    statuses |= carried_statuses(table, heard, told)
     last = np.append(np.flatnonzero(told.first)[1:], len(bit)) - 1
     row, known = heard.row[told.order[last]], told.known[last]
     link = np.where(known, told.link[last], UNASKED)
-    table.customer[row] = customer[life[last]]
+    table.customer[row] = customer[told.life[last]]
     table.command[row] = link
     table.since_ms[row] = np.where(known, told.since_ms[last], heard.now_ms[told.order[last]])
     table.sight[row] = told.sight[last]
-    table.statuses[row] = statuses[life[last]]
+    table.statuses[row] = statuses[told.life[last]]
     table.touch(row)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators import messages
+from operators import hearings
 from operators.decode import decode
 from operators.fold import fold
 from operators.prune import prune
@@ -74,7 +74,7 @@ def test_any_cutting_and_cleaning_leaves_the_same_messages(seed: int, data: st.D
     cleaned = data.draw(st.sets(st.sampled_from(sorted(cuts)))) if cuts else set()
     limit = data.draw(st.sampled_from((3, 200_000)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(messages, "WAITING", limit)
+        patch.setattr(hearings, "WAITING", limit)
         whole, counts = folded(log)
         state, cut_counts, lines = LaneState(0, id_key=ID_KEY), Counts(), lines_of(log)
         for start, stop in pieces(len(lines), cuts):
