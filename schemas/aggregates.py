@@ -1,7 +1,8 @@
 """Rows of the tables that a lane computes for reports: absolute values, never increments.
 
 Units: days are the tenant's, ``YYYY-MM-DD``; a minute is its first instant on the lane's clock;
-       money is an integer of minor units; ``position`` is that of the row's last change
+       money is an integer of minor units; ``position`` is that of the row's last change; a sum of
+       squares is an integer of any length, also in JSON
 Readers: the field ``table`` comes first and says what the row is; of one key the row with the
        highest position is the truth, of equal positions the later one
 """
@@ -16,7 +17,10 @@ from msgspec import Meta
 from schemas.outputs import Code, CustomerId, Digit, Instant, Position
 
 Day = Annotated[str, Meta(extra_json_schema={"format": "date"})]
+Month = Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9]{4}-[0-9]{2}$"})]
 Count = Annotated[int, Meta(ge=0)]
+Squares = Annotated[int, Meta(ge=0, description="May need more than 64 bits.")]
+Variant = Literal["treated", "holdout"]
 
 
 class VisitsDaily(msgspec.Struct, frozen=True, gc=False, tag_field="table", tag="visits_daily"):
@@ -72,6 +76,49 @@ class CustomerSegments(
     position: Position
 
 
+class MessageFunnelDaily(
+    msgspec.Struct, frozen=True, gc=False, tag_field="table", tag="message_funnel_daily"
+):
+    """What became of a day's contacts: how many got how far, and what came back.
+
+    The day is the contact's, the channel the first allowed one; of the holdout only ``commanded``
+    (what it would have been), ``returned`` and the revenue of the returns can be other than zero.
+    """
+
+    tenant: str
+    day: Day
+    trigger: str
+    channel: str
+    variant: Variant
+    commanded: Count
+    accepted: Count
+    sent: Count
+    delivered: Count
+    read: Count
+    replied: Count
+    failed: Count
+    returned: Count
+    revenue_minor: int
+    position: Position
+
+
+class UpliftMonthly(msgspec.Struct, frozen=True, gc=False, tag_field="table", tag="uplift_monthly"):
+    """Customers by the month of their first contact of a trigger, and who of them returned.
+
+    ``revenue_squared`` is the sum over customers of the square of what each brought back.
+    """
+
+    tenant: str
+    month: Month
+    trigger: str
+    variant: Variant
+    customers: Count
+    returned: Count
+    revenue_minor: int
+    revenue_squared: Squares
+    position: Position
+
+
 class WebhooksMinutely(
     msgspec.Struct, frozen=True, gc=False, tag_field="table", tag="webhooks_minutely"
 ):
@@ -96,6 +143,8 @@ AGGREGATES = {
     "segment_daily": SegmentDaily,
     "segment_flow_daily": SegmentFlowDaily,
     "customer_segments": CustomerSegments,
+    "message_funnel_daily": MessageFunnelDaily,
+    "uplift_monthly": UpliftMonthly,
     "webhooks_minutely": WebhooksMinutely,
 }
 """By the name of the table."""

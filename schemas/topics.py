@@ -95,6 +95,8 @@ TOPICS = {
                 "segment_daily",
                 "segment_flow_daily",
                 "customer_segments",
+                "message_funnel_daily",
+                "uplift_monthly",
                 "webhooks_minutely",
             ),
         ),
