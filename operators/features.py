@@ -15,6 +15,7 @@ import numpy as np
 
 from operators.money import counts_alone, payment_money, visit_money
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
+from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY
@@ -55,38 +56,6 @@ def history_of(state: LaneState, customers: Rows) -> History:
     holder, client = walk(state.customers.first_client[customers], clients.next_client, owners)
     owner, visit = walk(clients.first_visit[client], visits.next_visit, holder)
     return History(owner, visit, holder, client)
-
-
-_FEW_CHAINS = 16
-"""So few are followed one after the other sooner than with a call for each step of all of them."""
-
-
-def walk(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
-    """Every row of the chains that begin at ``heads``, with its chain's owner."""
-    found_owners, found = [], []
-    while len(heads) > _FEW_CHAINS:
-        there = (heads >= 0).nonzero()[0]
-        if len(there) < len(heads):
-            heads, owners = heads[there], owners[there]
-        found.append(heads)
-        found_owners.append(owners)
-        heads = following[heads]
-    rest_owners, rest = _followed(heads, following, owners)
-    if not found:
-        return rest_owners, rest
-    return np.concatenate([*found_owners, rest_owners]), np.concatenate([*found, rest])
-
-
-def _followed(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
-    found_owners, found = [], []
-    next_of = following.item
-    for head, owner in zip(heads.tolist(), owners.tolist(), strict=True):
-        row = head
-        while row >= 0:
-            found.append(row)
-            found_owners.append(owner)
-            row = next_of(row)
-    return np.array(found_owners, np.int32), np.array(found, np.int32)
 
 
 def compute_features(
