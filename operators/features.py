@@ -90,7 +90,7 @@ def compute_features(
     return Features(
         last_day=last_day,
         last_visit_ms=last_ms,
-        frequency=_distinct_days(owner, day, count),
+        frequency=np.bincount(visit_days(owner, day) >> 32, minlength=count).astype(np.int32),
         monetary=monetary,
         leaves_day=leaves,
         next_booking_ms=np.where(next_ms == np.iinfo(np.int64).max, NONE, next_ms),
@@ -112,11 +112,12 @@ def _add_payments(
     np.minimum.at(leaves, owner, day + window[owner])
 
 
-def _distinct_days(owner: Rows, day: I4, count: int) -> I4:
+def visit_days(owner: Rows, day: I4) -> I8:
+    """Each owner's days once and in order: the owner in the upper 32 bits, then the day + 2**31."""
     pairs = np.sort((owner.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31)))
     fresh = np.ones(len(pairs), np.bool_)
     fresh[1:] = pairs[1:] != pairs[:-1]
-    return np.bincount(pairs[fresh] >> 32, minlength=count).astype(np.int32)
+    return pairs[fresh]
 
 
 def _gone(state: LaneState, history: History, count: int) -> tuple[I4, I8]:

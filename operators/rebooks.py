@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from operators.coming import Coming, coming, joined, visit_marks
-from operators.features import History
+from operators.features import History, visit_days
 from schemas.batch import ATTENDED, I4, I8, NONE, SERVICES_SEPARATOR
 from state.index import Rows
 from state.lane import LaneState
@@ -63,13 +63,10 @@ def usual_intervals(count: int, owner: Rows, day: I4) -> I8:
 
     ``owner`` and ``day`` are a line for each attended visit inside the window.
     """
-    pairs = np.sort((owner.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31)))
-    fresh = np.ones(len(pairs), np.bool_)
-    fresh[1:] = pairs[1:] != pairs[:-1]
-    pairs = pairs[fresh]
-    whose = pairs >> 32
+    days = visit_days(owner, day)
+    whose = days >> 32
     same = whose[1:] == whose[:-1]
-    gaps, whose = np.diff(pairs)[same], whose[1:][same]
+    gaps, whose = np.diff(days)[same], whose[1:][same]
     order = np.lexsort((gaps, whose))
     number = np.bincount(whose, minlength=count)
     starts = np.cumsum(number) - number
