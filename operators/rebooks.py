@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from operators.bookings import service_titles
 from operators.coming import Coming, coming, joined, visit_marks
 from operators.features import History, visit_days
-from schemas.batch import ATTENDED, I4, I8, NONE, SERVICES_SEPARATOR
+from schemas.batch import ATTENDED, I4, I8, NONE
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import Flags
@@ -98,12 +99,9 @@ def _of_service(state: LaneState, slot: int, tenants: I4, visit: Rows) -> Flags:
         wanted = service.casefold()
         lines = np.flatnonzero(tenants == tenant)
         words, place = np.unique(state.visits.services[visit[lines]], return_inverse=True)
-        named = [word >= 0 and wanted in titles(state, word) for word in words.tolist()]
+        named = [
+            any(wanted == title.casefold() for title in service_titles(state, word))
+            for word in words.tolist()
+        ]
         matches[lines] = np.array(named, np.bool_)[place]
     return matches
-
-
-def titles(state: LaneState, word: int) -> list[str]:
-    """The titles of a list of services, case-folded."""
-    text: str = state.words.text[word]
-    return [title.casefold() for title in text.split(SERVICES_SEPARATOR)]
