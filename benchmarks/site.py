@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.broker import KafkaServer, KafkaUnavailableError
 from flows.kafka import Topics
@@ -28,6 +28,7 @@ from flows.run import GROUP
 from schemas.batch import Chunk
 from schemas.engines import EngineError
 from schemas.topics import TOPICS
+from sources.answers import answered
 
 ID_KEY = b"bench"
 RECORDS = TOPICS["records"].name
@@ -128,12 +129,12 @@ class Site:
     def ends(self) -> list[int]:
         """The end of each lane's log."""
         lanes = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
-        return [_answered(lambda: self._asks.get_watermark_offsets(lane, 10)[1]) for lane in lanes]  # noqa: B023  # called at once
+        return [answered(lambda: self._asks.get_watermark_offsets(lane, 10)[1]) for lane in lanes]  # noqa: B023  # called at once
 
     def committed(self) -> list[int]:
         """C of each lane."""
         lanes = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
-        found = _answered(lambda: self._asks.committed(lanes, 30))
+        found = answered(lambda: self._asks.committed(lanes, 30))
         return [max(one.offset, 0) for one in found]
 
     def wait_committed(self, engine: Engine, said: Callable[[int], None] = lambda _: None) -> None:
@@ -230,15 +231,3 @@ def rss_bytes_of(pid: int | None) -> int:
     except OSError:
         return 0
     return int(told.split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _answered(ask: Callable[[], Any]) -> Any:
-    """The answer of a broker that may still be loading."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return ask()
-        except KafkaException as failure:
-            if time.monotonic() > deadline:
-                raise EngineError(f"Kafka does not answer: {failure.args[0].str()}") from None
-            time.sleep(0.05)

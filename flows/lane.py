@@ -101,6 +101,21 @@ def settings_batch(
     )
 
 
+def take_settings(
+    state: LaneState,
+    lanes: int,
+    tenants: Mapping[str, TenantSettings],
+    appended_ms: int,
+    fold: Callable[[LaneState, Batch], Outputs],
+) -> None:
+    """Before the lane's first record that has a time; the same ones twice change nothing."""
+    position = state.position
+    first = settings_batch(state.lane, lanes, tenants, appended_ms)
+    if first is not None:
+        fold(state, first)
+        state.position = position
+
+
 class Lane:
     """One lane under one term; a new term replaces it."""
 
@@ -143,21 +158,14 @@ class Lane:
             raise AssertionError(f"lane {batch.lane}: a chunk across S or C")
         self._reached(first)
         if self.state.clock_ms == 0:
-            self._apply_settings(max(int(batch.appended_ms[0]), 0))
+            appended_ms = max(int(batch.appended_ms[0]), 0)
+            take_settings(self.state, self._lanes, self._tenants, appended_ms, self._work.fold)
         outputs = self._work.fold(self.state, batch)
         if last < self.committed:
             return []
         given = owed(outputs, self.committed)
         asked = append_times(batch, given)
         return [Folded(self.term, given, part.chunk, part.parts, commands_ms=asked)]
-
-    def _apply_settings(self, appended_ms: int) -> None:
-        """Before the lane's first record that has a time; the same ones twice change nothing."""
-        position = self.state.position
-        first = settings_batch(self.state.lane, self._lanes, self._tenants, appended_ms)
-        if first is not None:
-            self._work.fold(self.state, first)
-            self.state.position = position
 
     def _reached(self, position: int) -> None:
         """Compare digests once, when everything before C has been folded again."""

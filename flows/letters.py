@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     KafkaError,
-    KafkaException,
     TopicPartition,
 )
 
@@ -30,6 +29,7 @@ from schemas.engines import EngineError
 from schemas.outputs import DeadLetterLine
 from schemas.record import UNREADABLE, decode_outline
 from schemas.topics import ERROR_HEADER, MAX_MESSAGE_BYTES, TOPICS
+from sources.answers import answered
 from sources.files import InputDamaged, LineReader
 
 DEAD = TOPICS["dead_letters"].name
@@ -37,10 +37,10 @@ REPLAY_MARK = "__flowsell.replayed"
 """Header of a record that was a dead letter: where that letter stands; one for each replay."""
 PATIENCE_SECONDS = 30.0
 ANSWER_SECONDS = 8.0
-RETRY_SECONDS = 0.1
 IN_FILE = 0
 """The partition of a file's letters."""
 
+T = TypeVar("T")
 Headers = list[tuple[str, str | bytes | None]]
 Places = Mapping[int, int]
 """By partition: the offset of the next letter."""
@@ -241,17 +241,8 @@ class LetterTopic:
                 elif error.fatal():
                     raise EngineError(f"Kafka at {self._servers}: {error.str()}")
 
-    def _asked(self, call: Any) -> Any:
-        """An answer; a topic that has just got another leader is asked again for a while."""
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            try:
-                return call()
-            except KafkaException as failure:
-                if time.monotonic() > deadline:
-                    why = failure.args[0].str()
-                    raise EngineError(f"Kafka at {self._servers}: {why}") from None
-                time.sleep(RETRY_SECONDS)
+    def _asked(self, call: Callable[[], T]) -> T:
+        return answered(call, ANSWER_SECONDS, f"Kafka at {self._servers}")
 
 
 def _of_message(message: Any) -> Letter:

@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.batch import I8, NONE, Batch
+from schemas.durations import MINUTE_MS
 
 AT_LEAST_RECORDS = 100
 MOST_DEAD_SHARE = 0.2
 IMPATIENT_RECORDS = 100_000
 """A minute with so many records is judged before it is over: it may be a whole file of rubbish."""
-
-MINUTE_MS = 60_000
 
 
 class TooManyDead(Exception):

@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 
 from flows.environment import read_environment
-from flows.lane import settings_batch
+from flows.lane import take_settings
 from flows.logging import configure
 from flows.preview_tables import PREVIEW_TEXTS, print_preview
 from flows.progress import Step, progress
@@ -33,13 +33,12 @@ from flows.summary import print_json
 from operators.decode import decode
 from operators.fold import fold
 from schemas.batch import Batch, Chunk, Outputs
+from schemas.durations import DAY_MS, MINUTE_MS
 from schemas.outputs import Command, Decision, SegmentChange
 from schemas.settings import TenantSettings
 from sources.files import LineReader, total_bytes
 from state.lane import LaneState
 
-MINUTE_MS = 60_000
-DAY_MINUTES = 24 * 60
 NO_SEGMENT = "000"
 
 _decode_decision = msgspec.json.Decoder(Decision).decode
@@ -227,7 +226,7 @@ def _fold(
             positions = np.arange(position, position + len(lines), dtype=np.int64)
             for batch in decode(Chunk(-1, positions, None, lines), 1):
                 if state.clock_ms == 0:
-                    _begin(state, settings, int(batch.appended_ms[0]))
+                    take_settings(state, 1, settings, max(int(batch.appended_ms[0]), 0), fold)
                 sight.look(fold(state, _without(batch, fixed)))
             step(reader.bytes_read, reader.position)
     finally:
@@ -235,13 +234,6 @@ def _fold(
     if state.clock_ms and ahead_days:
         sight.look(fold(state, _minutes(state, reader.position, ahead_days)))
     return reader.position
-
-
-def _begin(state: LaneState, settings: Mapping[str, TenantSettings], appended_ms: int) -> None:
-    first = settings_batch(0, 1, settings, max(appended_ms, 0))
-    if first is not None:
-        fold(state, first)
-        state.position = 0
 
 
 def _without(batch: Batch, fixed: frozenset[str]) -> Batch:
@@ -253,7 +245,7 @@ def _without(batch: Batch, fixed: frozenset[str]) -> Batch:
 def _minutes(state: LaneState, position: int, days: int) -> Batch:
     """The passing of so many days after the log's end, a heartbeat a minute."""
     beat = b'{"kind":"heartbeat","received_at":"2026-01-01T00:00:00Z"}'
-    count = days * DAY_MINUTES
+    count = days * DAY_MS // MINUTE_MS
     first = state.clock_ms // MINUTE_MS + 1
     clock = np.arange(first, first + count, dtype=np.int64) * MINUTE_MS
     positions = np.arange(position, position + count, dtype=np.int64)

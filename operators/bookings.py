@@ -41,7 +41,7 @@ def told_visits(
         assert start is not None
         assert local is not None
         if len(group) == 1:
-            services = _titles(words[service]) if service >= 0 else []
+            services = service_titles(state, service)
             staff = [words[name]] if name >= 0 else []
             told.append(Visit([identity], start, local[:-1], services, staff))
         else:
@@ -71,14 +71,18 @@ def visit_ids(state: LaneState, visits: Rows) -> list[str]:
     ]
 
 
+def service_titles(state: LaneState, word: int) -> list[str]:
+    """The titles of a list of services, none of -1; nobody changes what is returned."""
+    return _titles(state.words.text[word]) if word >= 0 else []
+
+
 def _several(state: LaneState, rows: Sequence[int], start: str, local: str) -> Visit:
     visits, words = state.visits, state.words.text
     services: list[str] = []
     staff: list[str] = []
     for row in rows:
         service, name = visits.services.item(row), visits.staff.item(row)
-        if service >= 0:
-            services += _titles(words[service])
+        services += service_titles(state, service)
         if name >= 0 and words[name] not in staff:
             staff.append(words[name])
     return Visit(visit_ids(state, np.array(rows, np.int32)), start, local, services, staff)
@@ -86,5 +90,4 @@ def _several(state: LaneState, rows: Sequence[int], start: str, local: str) -> V
 
 @lru_cache(maxsize=65_536)
 def _titles(services: str) -> list[str]:
-    """The titles of a list of services; nobody changes what is returned."""
     return services.split(SERVICES_SEPARATOR)

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from operators.clients import Cause, TouchedRows
-from operators.features import walk
 from operators.identify import INCOMING, Named
 from operators.texts import instant_text
 from schemas.batch import I1, I8, NONE, Batch, Objects
 from schemas.consent_words import IN, OUT, said
 from schemas.outputs import Consent
+from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState
 from state.messages import KEPT_MS

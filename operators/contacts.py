@@ -11,10 +11,10 @@ import numpy as np
 
 from operators.clients import rechain
 from operators.failures import inherit_failures
-from operators.features import walk
 from operators.gate import HOLDOUT, PASSED, Asked, Verdicts
 from schemas.batch import I4, NONE
 from schemas.keys import text_keys
+from state.chains import walk
 from state.contacts import HOLDOUT as HELD_OUT
 from state.contacts import TREATED, cooldown_keys
 from state.index import U8, Rows

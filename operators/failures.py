@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from operators.features import walk
 from schemas.batch import FAILED, I4, I8, StatusEvents
 from schemas.keys import text_keys
 from schemas.unreachable import UNREACHABLE
+from state.chains import walk
 from state.index import U8, Rows
 from state.lane import LaneState
 from state.messages import KEPT_MS, WAIT_MS, command_keys, message_ids, message_keys

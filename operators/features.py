@@ -15,6 +15,7 @@ import numpy as np
 
 from operators.money import counts_alone, payment_money, visit_money
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
+from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY
@@ -57,38 +58,6 @@ def history_of(state: LaneState, customers: Rows) -> History:
     return History(owner, visit, holder, client)
 
 
-_FEW_CHAINS = 16
-"""So few are followed one after the other sooner than with a call for each step of all of them."""
-
-
-def walk(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
-    """Every row of the chains that begin at ``heads``, with its chain's owner."""
-    found_owners, found = [], []
-    while len(heads) > _FEW_CHAINS:
-        there = (heads >= 0).nonzero()[0]
-        if len(there) < len(heads):
-            heads, owners = heads[there], owners[there]
-        found.append(heads)
-        found_owners.append(owners)
-        heads = following[heads]
-    rest_owners, rest = _followed(heads, following, owners)
-    if not found:
-        return rest_owners, rest
-    return np.concatenate([*found_owners, rest_owners]), np.concatenate([*found, rest])
-
-
-def _followed(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
-    found_owners, found = [], []
-    next_of = following.item
-    for head, owner in zip(heads.tolist(), owners.tolist(), strict=True):
-        row = head
-        while row >= 0:
-            found.append(row)
-            found_owners.append(owner)
-            row = next_of(row)
-    return np.array(found_owners, np.int32), np.array(found, np.int32)
-
-
 def compute_features(
     state: LaneState, customers: Rows, history: History, today: I4, now_ms: I8
 ) -> Features:
@@ -121,7 +90,7 @@ def compute_features(
     return Features(
         last_day=last_day,
         last_visit_ms=last_ms,
-        frequency=_distinct_days(owner, day, count),
+        frequency=np.bincount(visit_days(owner, day) >> 32, minlength=count).astype(np.int32),
         monetary=monetary,
         leaves_day=leaves,
         next_booking_ms=np.where(next_ms == np.iinfo(np.int64).max, NONE, next_ms),
@@ -143,11 +112,12 @@ def _add_payments(
     np.minimum.at(leaves, owner, day + window[owner])
 
 
-def _distinct_days(owner: Rows, day: I4, count: int) -> I4:
+def visit_days(owner: Rows, day: I4) -> I8:
+    """Each owner's days once and in order: the owner in the upper 32 bits, then the day + 2**31."""
     pairs = np.sort((owner.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31)))
     fresh = np.ones(len(pairs), np.bool_)
     fresh[1:] = pairs[1:] != pairs[:-1]
-    return np.bincount(pairs[fresh] >> 32, minlength=count).astype(np.int32)
+    return pairs[fresh]
 
 
 def _gone(state: LaneState, history: History, count: int) -> tuple[I4, I8]:

@@ -21,7 +21,7 @@ from operators.contributions import Tally, contribution, recount
 from operators.crowds import inside
 from operators.days import tell_days
 from operators.decide import withdraw
-from operators.features import history_of, walk
+from operators.features import history_of
 from operators.held import withdraw_all_of
 from operators.messages import keep_commands
 from operators.owed import Owed
@@ -29,6 +29,7 @@ from operators.restate import Passage
 from operators.texts import instant_text
 from schemas.batch import DELETED, NONE, ForgetEvent
 from schemas.outputs import Tombstone
+from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState
 from state.money import LIVE

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from operators.consent import consents_of
 from operators.failures import cannot_be_reached
-from operators.features import history_of, walk
+from operators.features import history_of
 from operators.people import told_aliases
 from operators.quiet import inside_window, windows_of
 from schemas.batch import CONFIRMED, I4, I8, NONE
 from schemas.consent_words import IN, OUT
 from schemas.keys import in_holdout
 from schemas.outputs import Reason
+from state.chains import walk
 from state.contacts import cooldown_keys
 from state.index import Rows
 from state.lane import LaneState

@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 
 from operators.crowds import inside
-from operators.features import walk
 from operators.money import payment_minor
 from operators.units import Graph
 from schemas.batch import ATTENDED, I4, I8, NONE, PaymentEvents
 from schemas.keys import row_keys
+from state.chains import walk
 from state.index import U8, Rows
 from state.lane import LaneState
 from state.money import LIVE

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from operators.bookings import service_titles
 from operators.crowds import inside
 from operators.features import history_of
 from operators.rebooks import NO_INTERVAL, usual_intervals
 from operators.texts import day_text
-from schemas.batch import ATTENDED, SERVICES_SEPARATOR
+from schemas.batch import ATTENDED
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY
@@ -54,8 +55,7 @@ def favourite_service(state: LaneState, visits: Rows) -> str:
     table = state.visits
     for row in visits.tolist():
         word = table.services.item(row)
-        titles = state.words.text[word].split(SERVICES_SEPARATOR) if word >= 0 else []
-        for title in dict.fromkeys(titles):
+        for title in dict.fromkeys(service_titles(state, word)):
             times[title] += 1
             latest[title] = max(latest.get(title, 0), table.start_ms.item(row))
     return min(times, key=lambda title: (-times[title], -latest[title], title), default="")

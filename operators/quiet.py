@@ -25,10 +25,14 @@ def windows_of(state: LaneState, tenants: I4, marketing: Flags) -> tuple[I8, I8]
 def inside_window(state: LaneState, zones: I4, now_ms: I8, start: I8, end: I8) -> Flags:
     """Whether each instant's wall clock is inside its window."""
     time = state.zones.to_local(zones, now_ms) % DAY_MS
-    inside: Flags = np.where(
-        start <= end, (start <= time) & (time < end), (time >= start) | (time < end)
-    )
-    return inside
+    return is_quiet(time, start, end)
+
+
+def is_quiet(time: I8, start: I4 | I8, end: I4 | I8) -> Flags:
+    """Whether each time of the day is inside its window; all three in the same unit."""
+    begun, on = time >= start, time < end
+    quiet: Flags = np.where(start <= end, begun & on, begun | on)
+    return quiet
 
 
 def window_ends(state: LaneState, zones: I4, now_ms: I8, end: I8) -> I8:

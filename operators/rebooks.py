@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from operators.bookings import service_titles
 from operators.coming import Coming, coming, joined, visit_marks
-from operators.features import History
-from schemas.batch import ATTENDED, I4, I8, NONE, SERVICES_SEPARATOR
+from operators.features import History, visit_days
+from schemas.batch import ATTENDED, I4, I8, NONE
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import Flags
@@ -63,13 +64,10 @@ def usual_intervals(count: int, owner: Rows, day: I4) -> I8:
 
     ``owner`` and ``day`` are a line for each attended visit inside the window.
     """
-    pairs = np.sort((owner.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31)))
-    fresh = np.ones(len(pairs), np.bool_)
-    fresh[1:] = pairs[1:] != pairs[:-1]
-    pairs = pairs[fresh]
-    whose = pairs >> 32
+    days = visit_days(owner, day)
+    whose = days >> 32
     same = whose[1:] == whose[:-1]
-    gaps, whose = np.diff(pairs)[same], whose[1:][same]
+    gaps, whose = np.diff(days)[same], whose[1:][same]
     order = np.lexsort((gaps, whose))
     number = np.bincount(whose, minlength=count)
     starts = np.cumsum(number) - number
@@ -101,12 +99,9 @@ def _of_service(state: LaneState, slot: int, tenants: I4, visit: Rows) -> Flags:
         wanted = service.casefold()
         lines = np.flatnonzero(tenants == tenant)
         words, place = np.unique(state.visits.services[visit[lines]], return_inverse=True)
-        named = [word >= 0 and wanted in titles(state, word) for word in words.tolist()]
+        named = [
+            any(wanted == title.casefold() for title in service_titles(state, word))
+            for word in words.tolist()
+        ]
         matches[lines] = np.array(named, np.bool_)[place]
     return matches
-
-
-def titles(state: LaneState, word: int) -> list[str]:
-    """The titles of a list of services, case-folded."""
-    text: str = state.words.text[word]
-    return [title.casefold() for title in text.split(SERVICES_SEPARATOR)]

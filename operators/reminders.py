@@ -22,6 +22,7 @@ from operators.decide import withdraw
 from operators.features import History
 from operators.held import move_mark, withdraw_held
 from operators.owed import Due, Owed
+from operators.quiet import is_quiet
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
@@ -313,13 +314,11 @@ def before_quiet(state: LaneState, window: I4, zones: I4, due_ms: I8) -> I8:
     begin, end = window[:, 0], window[:, 1]
     local = state.zones.to_local(zones, due_ms)
     minute = local % DAY_MS // MINUTE_MS
-    overnight = begin > end
-    begun, on = minute >= begin, minute < end
-    quiet = np.where(overnight, begun | on, begun & on)
+    quiet = is_quiet(minute, begin, end)
     if not quiet.any():
         return due_ms
     # Past midnight the window has begun the day before.
-    day = local // DAY_MS - (overnight & on)
+    day = local // DAY_MS - ((begin > end) & (minute < end))
     last = state.zones.to_instant(zones, day * DAY_MS + (begin - np.int64(1)) * MINUTE_MS)
     return np.where(quiet, np.minimum(last, due_ms), due_ms)
 

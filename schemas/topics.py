@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-_DAY_MS = 86_400_000
+from schemas.durations import DAY_MS
+
 _RECORD_BYTES = 16 * 1024 * 1024
 
 MAX_MESSAGE_BYTES = _RECORD_BYTES
@@ -28,7 +29,7 @@ class Topic(NamedTuple):
 
 
 def _kept(days: int) -> dict[str, str]:
-    return {"cleanup.policy": "delete", "retention.ms": str(days * _DAY_MS)}
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
 
 
 TOPICS = {

@@ -13,53 +13,47 @@ or fencing ends the flow.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
 import structlog
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from schemas.batch import I8, DeadLetter, Outputs
 from schemas.engines import EngineError
 from schemas.topics import COMMAND_SCHEMA, ERROR_HEADER, MAX_MESSAGE_BYTES, TOPICS
+from sinks.transactions import (
+    HEADROOM_BYTES,
+    PATIENCE_SECONDS,
+    Headers,
+    Message,
+    Refused,
+    Transactions,
+)
 from state.control import Folded
 from state.pointer import pointer_text
 from state.vitals import AT_LEAST_RECORDS, MINUTE_SECONDS, MOST_DEAD_SHARE, Vitals
 
-Headers = list[tuple[str, bytes | None]]
-
 COMMIT_SECONDS = 0.1
 POSITIONS_SECONDS = 1.0
 """How long positions alone may wait, when there is nothing to say with them."""
-PATIENCE_SECONDS = 30.0
-"""How long an engine that does not answer is asked again."""
-GRACE_SECONDS = 2.0
 RETRY_SECONDS = 0.25
 MOST_HELD_MESSAGES = 100_000
 MOST_HELD_BYTES = 64 << 20
 OFFSET_BITS = 48
-
-_REFUSED = ("sink_errors", "kafka")
-_HEADROOM = 64 << 10
-"""What a message's key, headers and framing may add to its value."""
-
 
 _log = structlog.get_logger("sink")
 
 
 class _CommandId(msgspec.Struct):
     command_id: str
-
-
-class _Refused(Exception):
-    """This transaction must be aborted; the same outputs may go into the next one."""
 
 
 _command_id = msgspec.json.Decoder(_CommandId)
@@ -83,7 +77,7 @@ def dead_letter_headers(lane: int, dead: DeadLetter, original: Headers | None) -
         "reason": dead.reason,
         "message": dead.message,
     }
-    if len(dead.value) > MAX_MESSAGE_BYTES - _HEADROOM:
+    if len(dead.value) > MAX_MESSAGE_BYTES - HEADROOM_BYTES:
         errors["truncated"] = str(len(dead.value))
     return [*(original or []), *((ERROR_HEADER + k, v.encode()) for k, v in errors.items())]
 
@@ -132,15 +126,14 @@ class KafkaCommitter:
         patience: float = PATIENCE_SECONDS,
         vitals: Vitals | None = None,
     ) -> None:
-        self._properties = dict(properties)
-        self._transactional_id = f"{group}.{instance}"
         self._fingerprint = dict(fingerprint)
         self.original: Callable[[int, int], tuple[Headers | None, bool]] = _nothing_else
         """Tells a record's own headers, and whether its value was null."""
-        self._patience = patience
         self._vitals = vitals or Vitals()
+        self._transactions = Transactions(
+            properties, f"{group}.{instance}", MOST_HELD_BYTES, patience, self._vitals
+        )
         self._warned_at = -MINUTE_SECONDS
-        self._producer: Any = None
         self._membership: object = None
         self._term = 0
         self._committed: dict[int, int] = {}
@@ -150,31 +143,7 @@ class KafkaCommitter:
 
     def open(self) -> None:
         """Connect, end the transaction that an earlier life of this instance left open."""
-        self._producer = Producer(
-            {
-                "linger.ms": 1,
-                "compression.type": "lz4",
-                "socket.nagle.disable": True,
-                "message.max.bytes": MAX_MESSAGE_BYTES + _HEADROOM,
-                # Re-bootstrapping (librdkafka 2.16) forgets the group's coordinator when every
-                # broker was away: positions sent to a transaction then wait for ever.
-                "metadata.recovery.strategy": "none",
-            }
-            | self._properties
-            | {
-                "transactional.id": self._transactional_id,
-                "transaction.timeout.ms": 10_000,
-                "enable.idempotence": True,
-                "acks": "all",
-                "partitioner": "murmur2_random",
-                "queue.buffering.max.messages": 0,
-                "queue.buffering.max.kbytes": (MOST_HELD_BYTES >> 10) * 4,
-            }
-        )
-        try:
-            self._patiently(lambda: self._producer.init_transactions(self._patience))
-        except _Refused as refused:
-            raise EngineError(f"Kafka refuses transactions: {refused}") from None
+        self._transactions.open()
 
     def assign(self, term: int, membership: object, committed: Mapping[int, int]) -> None:
         """Lanes with their C; ``membership`` is the group metadata of this assignment."""
@@ -234,10 +203,10 @@ class KafkaCommitter:
             return True
         began = time.monotonic()
         try:
-            self._transact()
-        except _Refused:
-            self._vitals.counts[_REFUSED] += 1
-            self._patiently(lambda: self._producer.abort_transaction(self._patience))
+            messages = chain.from_iterable(map(self._messages, self._held.outputs))
+            self._transactions.commit(messages, self._offsets(), self._membership)
+        except Refused:
+            self._transactions.abort()
             self._refused = True
         else:
             self._committed |= {lane: at for lane, (at, _) in self._held.reached.items()}
@@ -249,7 +218,7 @@ class KafkaCommitter:
 
     def commit_now(self) -> None:
         """Commit everything that is held, through refusals; ``EngineError`` after the deadline."""
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._transactions.patience
         while not self.commit():
             if time.monotonic() > deadline:
                 raise EngineError("Kafka refused the same transaction again and again")
@@ -263,7 +232,7 @@ class KafkaCommitter:
 
     def close(self) -> None:
         """Let go of the producer; nothing is committed."""
-        self._producer = None
+        self._transactions.close()
 
     def _tell(self, began: float, now: float) -> None:
         """What was committed, and a warning where too much of it is rubbish."""
@@ -279,12 +248,8 @@ class KafkaCommitter:
             self._warned_at = now
             _log.warning("many dead letters", records=records, dead=dead)
 
-    def _transact(self) -> None:
-        self._patiently(self._producer.begin_transaction)
-        for outputs in self._held.outputs:
-            for topic, key, value, headers in self._messages(outputs):
-                self._produce(topic, key, value, headers)
-        offsets = [
+    def _offsets(self) -> list[Any]:
+        return [
             TopicPartition(
                 TOPICS["records"].name,
                 lane,
@@ -293,37 +258,8 @@ class KafkaCommitter:
             )
             for lane, (at, digest) in self._held.reached.items()
         ]
-        self._patiently(lambda: self._in_time(lambda: self._send_offsets(offsets)))
-        self._patiently(lambda: self._producer.commit_transaction(self._patience))
 
-    def _send_offsets(self, offsets: list[Any]) -> None:
-        self._producer.send_offsets_to_transaction(offsets, self._membership, self._patience)
-
-    def _in_time(self, call: Callable[[], None]) -> None:
-        """The call, which should end by itself, or ``EngineError`` where it does not.
-
-        librdkafka 2.16 may wait for ever, whatever time-out it was given, when the group's
-        coordinator has moved to another broker.
-        """
-        failures: list[BaseException] = []
-
-        def attempt() -> None:
-            try:
-                call()
-            except BaseException as failure:  # noqa: BLE001 - raised again by who waits
-                failures.append(failure)
-
-        calling = threading.Thread(target=attempt, daemon=True)
-        calling.start()
-        calling.join(self._patience + GRACE_SECONDS)
-        if calling.is_alive():
-            raise EngineError("Kafka does not take the positions, and the call does not end")
-        if failures:
-            raise failures[0]
-
-    def _messages(
-        self, outputs: Outputs
-    ) -> Iterator[tuple[str, bytes | None, bytes | None, Headers | None]]:
+    def _messages(self, outputs: Outputs) -> Iterator[Message]:
         for stream, messages in outputs.streams.items():
             topic = TOPICS[stream].name
             for message in messages:
@@ -333,47 +269,8 @@ class KafkaCommitter:
         for dead in outputs.dead_letters:
             own, is_null = self.original(outputs.lane, dead.position)
             headers = dead_letter_headers(outputs.lane, dead, own)
-            value = None if is_null else dead.value[: MAX_MESSAGE_BYTES - _HEADROOM]
+            value = None if is_null else dead.value[: MAX_MESSAGE_BYTES - HEADROOM_BYTES]
             yield topic, dead.key, value, headers
-
-    def _produce(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None
-    ) -> None:
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                self._producer.produce(topic, value, key, headers=headers)
-            except BufferError:
-                if time.monotonic() > deadline:
-                    raise EngineError("Kafka takes no more messages") from None
-                self._producer.poll(0.05)
-            except KafkaException as refusal:
-                raise _judged(refusal) from None
-            else:
-                return
-
-    def _patiently(self, call: Callable[[], object]) -> None:
-        """The same call again after a time-out, until a deadline: it goes on where it was."""
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                call()
-            except KafkaException as refusal:
-                if not refusal.args[0].retriable() or time.monotonic() > deadline:
-                    raise _judged(refusal) from None
-                self._vitals.counts[_REFUSED] += 1
-                self._vitals.alive_at = time.monotonic()
-                time.sleep(0.05)
-            else:
-                return
-
-
-def _judged(refusal: KafkaException) -> Exception:
-    """What an error of the producer means for the transaction."""
-    error = refusal.args[0]
-    if error.txn_requires_abort():
-        return _Refused(f"{error.name()}: {error.str()}")
-    return EngineError(f"Kafka ends this producer: {error.name()}: {error.str()}")
 
 
 class _CommitterPartition(StatefulSinkPartition[Folded, None]):

@@ -22,8 +22,8 @@ import msgspec
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from schemas.engines import EngineError
 from schemas.topics import TOPICS
+from sources.answers import ANSWER_SECONDS, RETRY_SECONDS, answered
 from state.control import Assigned, Control, Data
 from state.lane import LaneState
 from state.pointer import difference, read_pointer
@@ -31,9 +31,6 @@ from state.snapshots import StateError
 from state.vitals import LaneVitals, Vitals
 
 RECORDS = TOPICS["records"].name
-ANSWER_SECONDS = 30.0
-"""Longer than the transaction time-out: a position under an open transaction is waited for."""
-RETRY_SECONDS = 0.1
 STATISTICS_MS = 5_000
 """How often the client says which brokers it is connected to."""
 LEAVE_SECONDS = 5.0
@@ -301,7 +298,7 @@ class Group:
             return found
 
         committed = {}
-        for one in self._asked(answer):
+        for one in answered(answer, meanwhile=self._stay_alive):
             position, own = max(one.offset, 0), self._own_commits.get(one.partition, 0)
             if position < own:
                 raise StateError(
@@ -321,19 +318,14 @@ class Group:
         if state is None or state.position != committed.position:
             state = self._restore(n, committed.position)
         partition = TopicPartition(RECORDS, n)
-        log = self._asked(lambda: self.consumer.get_watermark_offsets(partition, ANSWER_SECONDS))
+        log = answered(
+            lambda: self.consumer.get_watermark_offsets(partition, ANSWER_SECONDS),
+            meanwhile=self._stay_alive,
+        )
         if why := refusal(state, committed, log, self.membership.fingerprint):
             raise StateError(f"lane {n}: {why}")
         return state
 
-    def _asked(self, call: Callable[[], Any]) -> Any:
-        """An answer; a coordinator that moves or loads is asked again for a while."""
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            try:
-                return call()
-            except KafkaException as failure:
-                if time.monotonic() > deadline:
-                    raise EngineError(f"Kafka does not answer: {failure.args[0].str()}") from None
-                self.vitals.alive_at = time.monotonic()
-                time.sleep(RETRY_SECONDS)
+    def _stay_alive(self) -> None:
+        """The loop turns while Kafka is asked."""
+        self.vitals.alive_at = time.monotonic()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from schemas.batch import I1, I4, I8, NONE
 from schemas.keys import mix
+from state.chains import walk
 from state.index import Rows
 from state.table import Column, Table
 from state.tables import NO_DAY, UNCOUNTED, Flags, Scopes, Visits
@@ -21,7 +22,6 @@ VACANT, LIVE, GONE = -1, 0, 1
 """Statuses of a payment's row: named but never told, told, told to be deleted."""
 
 _SMALLEST = 1024
-_FEW = 16  # chains; so few are followed one after the other
 
 
 class Payments(Table):
@@ -144,34 +144,11 @@ class UnitVisits:
     def of(self, scopes: Rows, numbers: I8) -> tuple[Rows, Rows]:
         """Visits that name these money units, with the line of each."""
         visits = self._visits
-        row = self._first[self._buckets(scopes, numbers)]
-        line = np.arange(len(row), dtype=np.int32)
-        lines, found = [], []
-        while len(row) > _FEW:
-            there = (row >= 0).nonzero()[0]
-            row, line = row[there], line[there]
-            same = (visits.money_unit[row] == numbers[line]) & (visits.scope[row] == scopes[line])
-            lines.append(line[same])
-            found.append(row[same])
-            row = visits.next_same[row]
-        rest_lines, rest = self._follow(row, line)
-        same = (visits.money_unit[rest] == numbers[rest_lines]).nonzero()[0]
-        same = same[visits.scope[rest[same]] == scopes[rest_lines[same]]]
-        if not found:
-            return rest_lines[same], rest[same]
-        return np.concatenate([*lines, rest_lines[same]]), np.concatenate([*found, rest[same]])
-
-    def _follow(self, rows: Rows, lines: Rows) -> tuple[Rows, Rows]:
-        """All of these chains, one after the other."""
-        next_of = self._visits.next_same.item
-        found_lines, found = [], []
-        for head, line in zip(rows.tolist(), lines.tolist(), strict=True):
-            row = head
-            while row >= 0:
-                found_lines.append(line)
-                found.append(row)
-                row = next_of(row)
-        return np.array(found_lines, np.int32), np.array(found, np.int32)
+        heads = self._first[self._buckets(scopes, numbers)]
+        lines, rows = walk(heads, visits.next_same, np.arange(len(heads), dtype=np.int32))
+        same = (visits.money_unit[rows] == numbers[lines]).nonzero()[0]
+        same = same[visits.scope[rows[same]] == scopes[lines[same]]]
+        return lines[same], rows[same]
 
     def _buckets(self, scopes: Rows, numbers: I8) -> NDArray[np.int64]:
         hashed = mix(self._scopes.key[scopes], numbers.view(np.uint64))

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from flows.generate import tenant_of
 from flows.kafka import Topics
 from flows.run import GROUP
 from schemas.topics import TOPICS
+from sources.answers import answered
 from tests.obligations import Owed, Said, assert_exactly_once, assert_pointers, given, owed
 
 ID_KEY = b"a secret of the tests"
@@ -300,18 +301,6 @@ class Engagement:
         for process in self.processes:
             if process.is_running:
                 process.kill()
-
-
-def answered(ask: Callable[[], Any]) -> Any:
-    """The answer of a broker that may still be loading, or electing a leader of a new topic."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return ask()
-        except KafkaException:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 def key_of(value: bytes | None) -> bytes:

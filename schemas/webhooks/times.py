@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.batch import I8, NONE
+from schemas.durations import DAY_MS, MINUTE_MS
 
 FIRST_YEAR, LAST_YEAR = 1990, 2099
 
-_DAY_MS = 86_400_000
-_MINUTE_MS = 60_000
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_DAY = _EPOCH.toordinal()
@@ -132,7 +131,7 @@ def read_time(text: str) -> tuple[int, int]:
         return NONE, NONE
     seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
     days = moment.toordinal() - _EPOCH_DAY
-    wall = days * _DAY_MS + seconds * 1000 + moment.microsecond // 1000
+    wall = days * DAY_MS + seconds * 1000 + moment.microsecond // 1000
     zone = moment.tzinfo
     if zone is None:
         return wall, NONE
@@ -160,7 +159,7 @@ def _by_position(columns: Bytes) -> tuple[I8, I8, NDArray[np.bool_]]:
     month[~good] = 0
     good &= day <= _MONTH_DAYS[month]
     seconds = (hour * np.int32(60) + minute) * 60 + second
-    wall = (_MONTH_START[month] + day) * _DAY_MS + seconds * np.int64(1000)
+    wall = (_MONTH_START[month] + day) * DAY_MS + seconds * np.int64(1000)
     offset = np.full(columns.shape[1], NONE if width == 19 else 0)
     if width == 20:
         good &= columns[19] == ord("Z")
@@ -188,7 +187,7 @@ def _zone(columns: Bytes, digits: Bytes) -> tuple[I8, NDArray[np.bool_]]:
         known &= columns[22] == ord(":")
     hours, minutes = _pair(digits, 20), _pair(digits, at)
     known &= (digits[[20, 21, at, at + 1]].max(axis=0) <= 9) & (hours < 24) & (minutes < 60)
-    zone = (hours * np.int64(60) + minutes) * _MINUTE_MS
+    zone = (hours * np.int64(60) + minutes) * MINUTE_MS
     return np.where(sign == ord("-"), -zone, zone), known
 
 

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.broker import KafkaServer, free_ports
 from flows.run import GROUP
 from schemas.topics import TOPICS
+from sources.answers import answered
 from sources.kafka import heartbeat
 from tests.kafka_flow import (
     DEAD,
@@ -27,7 +28,6 @@ from tests.kafka_flow import (
     QUIET,
     RECORDS,
     Engagement,
-    answered,
     wait_until,
 )
 from tests.recovery.log import life

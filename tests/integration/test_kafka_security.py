@@ -12,7 +12,8 @@ import pytest
 from benchmarks.broker import KafkaUnavailableError
 from flows.cli import COMMANDS, run
 from flows.kafka import without_secrets
-from tests.kafka_flow import Engagement, answered
+from sources.answers import answered
+from tests.kafka_flow import Engagement
 from tests.kafka_secured import PASSWORD, SecuredKafka, authority
 from tests.obligations import assert_exactly_once
 from tests.recovery.log import life

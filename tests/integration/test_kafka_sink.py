@@ -203,10 +203,10 @@ def test_positions_that_are_never_answered_are_an_error_and_not_committed(
         def send_offsets_to_transaction(self, *_: object) -> None:
             answered.wait()
 
-    monkeypatch.setattr("sinks.kafka.Producer", Silent)
-    monkeypatch.setattr("sinks.kafka.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("sinks.transactions.Producer", Silent)
+    monkeypatch.setattr("sinks.transactions.GRACE_SECONDS", 0.1)
     sink = committer(engagement)
-    sink._patience = 0.5
+    sink._transactions.patience = 0.5
     sink.assign(1, member.metadata, {0: 0})
     sink.add(folded(0))
     with pytest.raises(EngineError, match="does not take the positions"):

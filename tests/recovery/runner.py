@@ -29,7 +29,7 @@ from pyarrow import fs
 
 import flows.run
 import operators.score
-import sinks.kafka
+import sinks.transactions
 import sources.group
 import sources.kafka
 import state.shelf
@@ -235,7 +235,7 @@ def main() -> None:
     step, moment, number, *cadence = sys.argv[1:]
     assert step in EVERY_STEP, step
     fate = Fate(step, moment, int(number))
-    sinks.kafka.Producer = doomed_producer(fate)  # type: ignore[attr-defined]
+    sinks.transactions.Producer = doomed_producer(fate)  # type: ignore[attr-defined]
     sources.group.Consumer = doomed_consumer(fate)  # type: ignore[attr-defined]
     if step == "clock":
         sources.kafka.datetime = leaping_clock(int(number))  # type: ignore[attr-defined]
