@@ -20,11 +20,12 @@ from operators.bookings import told_visits, visit_occasions
 from operators.coming import Coming, only
 from operators.crowds import inside
 from operators.features import History, history_of
+from operators.held import Waiting
+from operators.moments import Moment
 from operators.no_shows import no_shows
 from operators.owed import Due, Owed
 from operators.profiles import speakers
 from operators.rebooks import rebooks
-from operators.reminders import Moment
 from operators.segments import own_day
 from operators.texts import day_text
 from operators.winback import winbacks
@@ -122,11 +123,12 @@ def fire(
         _plan_visits(state, owed, customers, history_of(state, customers), change)
 
 
-def vanished(state: LaneState, customers: Rows, marks: Rows, now_ms: I8) -> Flags:
-    """Whether the reason is gone for which messages of these occasions wait; a line for each.
+def vanished(state: LaneState, waiting: Waiting, now_ms: I8) -> Flags:
+    """Whether the reason is gone for which messages wait; a line for each.
 
     Nobody came on that day after all, nothing was missed, or the customer has come since.
     """
+    customers, marks = waiting.customer, waiting.mark
     occasions, table = state.occasions, state.customers
     who, first = np.unique(customers, return_index=True)
     moment = now_ms[first]
@@ -139,11 +141,10 @@ def vanished(state: LaneState, customers: Rows, marks: Rows, now_ms: I8) -> Flag
         # A slot without a trigger has the key 0, as has what is nobody's rule.
         own = np.flatnonzero((rule != 0) & (keys == rule[:, None]).any(axis=1))
         whose, mark = customers[own], marks[own]
-        about = occasions.visit[mark]
         if kind == "winback":
-            gone[own] = table.last_day[whose] > about
+            gone[own] = table.last_day[whose] > occasions.visit[mark]
         elif kind == "rebook":
-            gone[own] = table.last_visit_ms[whose] > state.visits.start_ms[about]
+            gone[own] = table.last_visit_ms[whose] > waiting.last_ms[own]
         else:
             gone[own] = ~np.isin(occasions.key[mark], every.mark)
     return gone

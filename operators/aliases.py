@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from operators.clients import Cause, TouchedRows, unchain
 from operators.consent import inherit_words
 from operators.contacts import inherit_contacts
+from operators.enrolments import Enrolments, note_enrolments
 from operators.held import inherit_held
 from operators.identify import INCOMING, STATUS, Named
+from operators.moments import Moment
 from operators.owed import Owed
 from operators.people import alias_rows, aliases_of
-from operators.reminders import Moment
 from operators.texts import instant_text
 from schemas.batch import I8
 from schemas.outputs import Tombstone
@@ -39,7 +40,8 @@ class Merged:
     """Customers that are no more, and the lines of ``Named`` that told who they are.
 
     ``turned`` are aliases that point to somebody else now, ``left`` whom each pointed to before
-    (-1: nobody), ``turned_line`` the lines that told it.
+    (-1: nobody), ``turned_line`` the lines that told it. ``enrolled`` are the enrolments of each
+    customer and its heir, before and after.
     """
 
     customer: Rows
@@ -47,6 +49,7 @@ class Merged:
     turned: Rows
     left: Rows
     turned_line: Rows
+    enrolled: list[tuple[Enrolments, Enrolments]]
 
 
 @dataclass(slots=True)
@@ -82,7 +85,8 @@ def meet_writers(
     _make_known(state, customer.astype(np.int32), writers, touched)
     named_alias = lines[((kind == INCOMING) | (kind == STATUS)) & (named.alias[lines] >= 0)]
     if not len(named_alias) and not touched.met:
-        return Merged(*[lines[:0]] * 5)
+        none = lines[:0]
+        return Merged(none, none, none, none, none, [])
     pointed = named.customer[named_alias]
     pointed = np.where(pointed >= 0, pointed, _strangers(state, named, named_alias))
     clock = clocks[named.record[named_alias]]
@@ -122,6 +126,7 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
     """Points aliases to customers; one by one, as each is learnt once."""
     aliases, customers = state.aliases, state.customers
     merged: list[tuple[int, int]] = []
+    enrolled: list[tuple[Enrolments, Enrolments]] = []
     changed: list[tuple[int, int]] = []
     turned: list[tuple[int, int, int]] = []
     for each in told:
@@ -147,7 +152,7 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
             customers.known[target] = True
             changed.append((target, line))
             if phoneless:
-                _merge(state, old, target)
+                enrolled.append(_merge(state, old, target))
                 merged.append((old, line))
             elif old >= 0:
                 changed.append((old, line))
@@ -155,25 +160,28 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
     touched.add(rows[:, 0], rows[:, 1], Cause.IDENTITY)
     gone = np.array(merged, np.int32).reshape(-1, 2)
     moves = np.array(turned, np.int32).reshape(-1, 3)
-    return Merged(gone[:, 0], gone[:, 1], moves[:, 0], moves[:, 1], moves[:, 2])
+    return Merged(gone[:, 0], gone[:, 1], moves[:, 0], moves[:, 1], moves[:, 2], enrolled)
 
 
-def _merge(state: LaneState, old: int, heir: int) -> None:
+def _merge(state: LaneState, old: int, heir: int) -> tuple[Enrolments, Enrolments]:
     """What was said, got and awaited under the alias is the heir's."""
     customers = state.customers
     inherit_words(state, old, heir)
-    inherit_contacts(state, old, heir)
+    enrolled = inherit_contacts(state, old, heir)
     inherit_held(state, old, heir)
     customers.heir[old] = heir
     customers.known[old] = False
     for name in DUE_COLUMNS:
         getattr(customers, name)[old] = NEVER
     customers.changed[old] = True
+    return enrolled
 
 
-def bury(state: LaneState, owed: Owed, merged: Rows, moment: Moment) -> None:
-    """Owes the tombstones of customers that have an heir now."""
-    customers = state.customers
+def bury(state: LaneState, owed: Owed, gone: Merged, moment: Moment) -> None:
+    """Owes the tombstones of customers that have an heir now, and enrols them together."""
+    customers, merged = state.customers, gone.customer
+    for at, (before, after) in enumerate(gone.enrolled):
+        note_enrolments(state, owed, before, after, moment.take(np.array([at])))
     for row, now_ms, position in zip(
         merged.tolist(), moment.now_ms.tolist(), moment.position.tolist(), strict=True
     ):

@@ -1,51 +1,86 @@
-"""Keep who was contacted when: what fills caps and cooldowns, and what the funnel begins with.
+"""Keep who was contacted when: what fills caps and cooldowns, and what the funnel counts.
 
 In:    dues with their verdicts; customers that merge or are forgotten
-Out:   nothing
-State: contacts, the chain customer → contacts, cooldowns
+Out:   changes of the funnel: contacts, and customers enrolled by them
+State: contacts and the rows of the funnel that count them, their chains, cooldowns
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from operators.clients import rechain
+from operators.enrolments import Enrolments, enrolments, note_enrolments
 from operators.failures import inherit_failures
+from operators.funnel import note
 from operators.gate import HOLDOUT, PASSED, Asked, Verdicts
+from operators.moments import Moment
+from operators.owed import Due, Owed
+from operators.returns import credit
 from schemas.batch import I4, NONE
 from schemas.keys import text_keys
-from state.chains import walk
+from state.chains import hand_over, let_go, put_first
 from state.contacts import HOLDOUT as HELD_OUT
 from state.contacts import TREATED, cooldown_keys
+from state.funnel import funnel_keys
 from state.index import U8, Rows
 from state.lane import LaneState
 from state.messages import command_keys
 
 
-def keep_contacts(state: LaneState, asked: Asked, verdicts: Verdicts) -> None:
+def keep_contacts(
+    state: LaneState, owed: Owed, dues: list[Due], asked: Asked, verdicts: Verdicts
+) -> None:
     """Marketing that has come as far as the holdout is a contact; what is sent is kept as well."""
     lines = np.flatnonzero(verdicts.contact | (verdicts.reason == PASSED)).astype(np.int32)
     if not len(lines):
         return
     table, rules = state.contacts, state.tenants.rules
-    customer, tenant, rule = asked.customer[lines], asked.tenant[lines], asked.rule[lines]
     keys = command_keys(
-        state.tenants.key[tenant], text_keys([asked.identity[at] for at in lines.tolist()])
+        state.tenants.key[asked.tenant[lines]],
+        text_keys([asked.identity[at] for at in lines.tolist()]),
     )
     rows, fresh = table.find_or_add(keys)
     rows, lines = rows[fresh], lines[fresh]
-    customer, tenant, rule = customer[fresh], tenant[fresh], rule[fresh]
+    customer, tenant, rule = asked.customer[lines], asked.tenant[lines], asked.rule[lines]
+    fills, is_sent = verdicts.contact[lines], verdicts.reason[lines] == PASSED
+    position = np.array([dues[at].position for at in lines.tolist()], np.int64)
+    moment = Moment(asked.now_ms[lines], position)
+    enrolled, place = np.unique(customer[fills], return_index=True)
+    before = enrolments(state, enrolled)
     table.customer[rows] = customer
     table.tenant[rows] = tenant
     table.rule[rows] = rules.key[rule]
     table.day[rows] = asked.today[lines]
     table.at_ms[rows] = asked.made_ms[lines]
-    table.fills[rows] = verdicts.contact[lines]
-    table.variant[rows] = np.where(verdicts.reason[lines] == HOLDOUT, HELD_OUT, TREATED)
-    table.trigger[rows] = state.intern([asked.trigger[at] for at in lines.tolist()])
-    table.channel[rows] = _first_channels(state, asked, verdicts, lines)
-    _chain_in(state, customer, rows)
+    table.fills[rows] = fills
+    table.sent_ms[rows[is_sent]] = moment.now_ms[is_sent]
+    table.return_days[rows] = [state.tenants.settings[row].return_days for row in tenant.tolist()]
+    table.funnel[rows] = _funnel_rows(state, asked, verdicts, lines)
+    put_first(state.customers.first_contact, table.next_contact, rows, customer)
     _cool_down(state, customer, rules.key[rule], asked.today[lines])
+    note(state, owed, rows, moment, commanded=np.ones(len(rows), np.int64))
+    if len(enrolled):
+        told = moment.take(np.flatnonzero(fills)[place])
+        note_enrolments(state, owed, before, enrolments(state, enrolled), told)
+        # A visit may be attended before its start: it is after a contact of today.
+        again = state.customers.last_day[enrolled] >= asked.today[lines][fills][place]
+        credit(state, owed, enrolled[again], told.take(np.flatnonzero(again)))
+
+
+def _funnel_rows(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> Rows:
+    """Rows of the funnel that count these contacts."""
+    table = state.funnel_days
+    tenant, day = asked.tenant[lines], asked.today[lines]
+    trigger = state.intern([asked.trigger[at] for at in lines.tolist()])
+    channel = _first_channels(state, asked, verdicts, lines)
+    variant = np.where(verdicts.reason[lines] == HOLDOUT, HELD_OUT, TREATED)
+    told = (trigger.astype(np.int64) << 32 | channel) * 2 + variant
+    rows, fresh = table.find_or_add(funnel_keys(state.tenants.key[tenant], day, told))
+    new = rows[fresh]
+    table.tenant[new], table.day[new] = tenant[fresh], day[fresh]
+    table.trigger[new], table.channel[new] = trigger[fresh], channel[fresh]
+    table.variant[new] = variant[fresh]
+    return rows
 
 
 def _first_channels(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> I4:
@@ -62,14 +97,6 @@ def _first_channels(state: LaneState, asked: Asked, verdicts: Verdicts, lines: R
     )
 
 
-def _chain_in(state: LaneState, customers: Rows, rows: Rows) -> None:
-    """Puts contacts first in their customers' chains; a customer may have several at once."""
-    first, following = state.customers.first_contact, state.contacts.next_contact
-    for customer, row in zip(customers.tolist(), rows.tolist(), strict=True):
-        following[row] = first[customer]
-        first[customer] = row
-
-
 def _cool_down(state: LaneState, customers: Rows, rules: U8, days: I4) -> None:
     table = state.cooldowns
     rows, _ = table.find_or_add(cooldown_keys(state.customers.key[customers], rules))
@@ -79,15 +106,16 @@ def _cool_down(state: LaneState, customers: Rows, rules: U8, days: I4) -> None:
     table.touch(rows)
 
 
-def inherit_contacts(state: LaneState, old: int, heir: int) -> None:
-    """What a customer got before the phone was learnt counts for whom the phone is."""
+def inherit_contacts(state: LaneState, old: int, heir: int) -> tuple[Enrolments, Enrolments]:
+    """What a customer got before the phone was learnt counts for whom the phone is.
+
+    Returns the enrolments of both before it, and those of the heir after it.
+    """
     table, customers = state.contacts, state.customers
-    head = customers.first_contact[[old]]
-    _, rows = walk(head, table.next_contact, np.zeros(1, np.int32))
-    for row in rows[::-1].tolist():
-        child, parent = np.array([row], np.int32), np.array([heir], np.int32)
-        rechain(customers.first_contact, table.next_contact, child, table.customer[child], parent)
-        table.customer[row] = heir
+    before = enrolments(state, np.array([old, heir], np.int32))
+    before.place[:] = 0
+    rows = hand_over(customers.first_contact, table.next_contact, old, heir)
+    table.customer[rows] = heir
     table.touch(rows)
     inherit_failures(state, old, heir)
     cooldowns = state.cooldowns
@@ -96,23 +124,22 @@ def inherit_contacts(state: LaneState, old: int, heir: int) -> None:
     if len(rows):
         whose = np.full(len(rows), heir, np.int32)
         _cool_down(state, whose, cooldowns.rule[rows].copy(), cooldowns.day[rows].copy())
+    return before, enrolments(state, np.array([heir], np.int32))
 
 
-def forget_contacts(state: LaneState, customer: Rows) -> None:
+def forget_contacts(state: LaneState, customer: int) -> None:
     """Contacts stay in the tenant's totals, and are nobody's."""
-    table = state.contacts
-    head = state.customers.first_contact[customer]
-    _, rows = walk(head, table.next_contact, np.zeros(1, np.int32))
-    table.customer[rows] = table.next_contact[rows] = -1
+    table, customers = state.contacts, state.customers
+    rows = let_go(customers.first_contact, table.next_contact, customer)
+    table.customer[rows] = -1
     table.touch(rows)
     failures = state.failures
-    head = state.customers.first_failure[customer]
-    _, rows = walk(head, failures.next_failure, np.zeros(1, np.int32))
-    failures.customer[rows] = failures.next_failure[rows] = -1
+    rows = let_go(customers.first_failure, failures.next_failure, customer)
+    failures.customer[rows] = -1
     failures.heard_ms[rows] = NONE
     failures.touch(rows)
     cooldowns = state.cooldowns
     rows = cooldowns.live()
-    rows = rows[cooldowns.customer[rows] == customer[0]]
+    rows = rows[cooldowns.customer[rows] == customer]
     if len(rows):
         cooldowns.free(rows)

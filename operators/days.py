@@ -20,7 +20,6 @@ from operators.contributions import Codes, DayChanges, Tally
 from operators.money import counts_alone, payment_money, visit_money
 from operators.owed import Owed
 from operators.restate import (
-    Differences,
     Passage,
     Restated,
     as_they_stand,
@@ -57,11 +56,12 @@ def tell_days(
         counts["ignored", "day"] += old
         row = visit_day_rows(state, changes.tenant, changes.day)
         measures = (changes.visits, changes.walk_ins, changes.money)
-        visits = Differences(row, changes.record, measures)
+        visits = passage.changes(row, changes.record, measures)
     if tally.segments:
         changes, _ = _kept(state, tally.segments, passage, first)
         row = segment_day_rows(state, changes.tenant, changes.day, changes.segment)
-        segments = Differences(row, changes.record, (np.zeros_like(changes.money), changes.money))
+        money = (np.zeros_like(changes.money), changes.money)
+        segments = passage.changes(row, changes.record, money)
     owe_visit_days(state, owed, restate(state.visit_days, passage, visits))
     owe_segment_days(state, owed, restate(state.segment_days, passage, segments))
     owe_flow_days(state, owed, restate(state.flow_days, passage, None))

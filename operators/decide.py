@@ -2,7 +2,7 @@
 
 In:    ``Owed.dues``: which rule, for whom, for which occasion, when
 Out:   one final decision each, or ``held`` before it; commands; what came of each occasion
-State: occasions, held messages, contacts and cooldowns
+State: occasions, held messages, contacts and cooldowns, the funnel's rows
 
 What is due to one customer at once is decided in one call: of marketing only one goes out.
 """
@@ -57,7 +57,7 @@ def decide(state: LaneState, owed: Owed) -> None:
     commands = _owe_commands(state, owed, dues, asked, verdicts)
     _keep_marks(state, dues, asked, verdicts, commands)
     hold(state, dues, asked, np.flatnonzero(verdicts.reason == QUIET_HOURS))
-    keep_contacts(state, asked, verdicts)
+    keep_contacts(state, owed, dues, asked, verdicts)
 
 
 def _asked(state: LaneState, dues: list[Due]) -> Asked:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from operators.moments import Moment
 from operators.owed import Due, Owed
-from operators.reminders import Moment
 from operators.segments import Codes
 from operators.texts import minute_text, segment_text
 from schemas.batch import I8

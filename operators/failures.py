@@ -19,7 +19,7 @@ import numpy as np
 from schemas.batch import FAILED, I4, I8, StatusEvents
 from schemas.keys import text_keys
 from schemas.unreachable import UNREACHABLE
-from state.chains import walk
+from state.chains import hand_over, walk
 from state.index import U8, Rows
 from state.lane import LaneState
 from state.messages import KEPT_MS, WAIT_MS, command_keys, message_ids, message_keys
@@ -161,12 +161,6 @@ def cannot_be_reached(state: LaneState, customers: Rows, now_ms: I8) -> Flags:
 def inherit_failures(state: LaneState, old: int, heir: int) -> None:
     """What was sent to a customer before the phone was learnt failed for whom the phone is."""
     table, customers = state.failures, state.customers
-    row = int(customers.first_failure[old])
-    while row >= 0:
-        following = int(table.next_failure[row])
-        table.customer[row] = heir
-        table.next_failure[row] = customers.first_failure[heir]
-        customers.first_failure[heir] = row
-        table.changed[row] = True
-        row = following
-    customers.first_failure[old] = -1
+    rows = hand_over(customers.first_failure, table.next_failure, old, heir)
+    table.customer[rows] = heir
+    table.touch(rows)

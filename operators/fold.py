@@ -26,18 +26,21 @@ from operators.decide import decide
 from operators.failures import first_cut, note_failures
 from operators.features import compute_features, history_of
 from operators.forget import forget
+from operators.funnel import owe_standing_funnel, tell_funnel
 from operators.held import release
 from operators.identify import FAILURE, Named, identify, scope_rows
 from operators.messages import Learnt, apply_statuses, keep_commands
 from operators.midnight import begin_days
 from operators.minutes import owe_standing_minutes, tell_minutes
+from operators.moments import Moment
 from operators.owed import DIGEST_MASK, Owed, digest_of
 from operators.payments import PaymentColumns
 from operators.profiles import standing_of
+from operators.progress import take_replies
 from operators.prune import prune
-from operators.reminders import Moment
 from operators.replies import answer
 from operators.restate import Passage
+from operators.returns import credit
 from operators.score import score
 from operators.segments import segment_codes
 from operators.settle import apply_settings
@@ -130,6 +133,7 @@ def close(state: LaneState) -> Outputs:
     owed.profiles(standing)
     owe_standing_days(state, owed)
     owe_standing_minutes(state, owed)
+    owe_standing_funnel(state, owed)
     return Outputs(
         lane=state.lane,
         next_position=state.position,
@@ -197,6 +201,7 @@ def _pass_midnights(state: LaneState, owed: Owed, now_ms: int, position: int) ->
     while (midnight_ms := state.tenants.next_midnight()) <= now_ms:
         _advance(state, owed, midnight_ms - 1, now_ms, position)
         begin_days(state, owed, midnight_ms, position)
+    tell_funnel(state, owed, Passage(np.array([now_ms]), np.array([position]), now_ms))
 
 
 def _advance(state: LaneState, owed: Owed, until_ms: int, now_ms: int, position: int) -> None:
@@ -261,6 +266,7 @@ def _tell(
     passage = Passage(clock[start:end], batch.positions[start:end], int(clock[end - 1]))
     tell_days(state, owed, tally, passage, start, batch.counts)
     tell_minutes(state, owed, tally, part, scopes, passage, start)
+    tell_funnel(state, owed, passage)
 
 
 def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> None:
@@ -322,11 +328,13 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
             touched.anew,
             touched.moved,
         )
+        credit(state, owed, touched.customer, moment)
+        take_replies(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
         answer(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
         # Who is only answered is not touched, but what is held for them may be due in this part.
         asked = np.array([due.customer for due in owed.dues], np.int32)
         decide(state, owed)
-        bury(state, owed, merged.customer, _moment(work, merged.line))
+        bury(state, owed, merged, _moment(work, merged.line))
         stirred = np.concatenate([touched.customer, asked]) if len(asked) else touched.customer
         due = stirred[table.due[stirred] <= last_clock]
         if len(due):

@@ -61,7 +61,7 @@ def forget(
     row = int(customer[0])
     _forget_commands(state, owed, state.customers.id[row], now_ms, position)
     withdraw_all_of(state, owed, customer, now_ms, position)
-    forget_contacts(state, customer)
+    forget_contacts(state, row)
     _forget_visits(state, owed, customer, now_ms, position, counts)
     _forget_payments(state, customer)
     _forget_cards(state, customer)

@@ -7,6 +7,8 @@ State: ``held``, each customer's next release, the marks of held occasions
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,18 @@ _ENCODE = msgspec.json.Encoder().encode
 _DECODE = msgspec.json.Decoder(Visit).decode
 
 
+@dataclass(slots=True)
+class Waiting:
+    """Messages that are held, n lines: for whom, the rows of their occasions.
+
+    ``last_ms`` is the start of the customer's last visit when they were held, NONE for none.
+    """
+
+    customer: Rows
+    mark: Rows
+    last_ms: I8
+
+
 def hold(state: LaneState, dues: list[Due], asked: Asked, lines: NDArray[np.intp]) -> None:
     """Keeps what is needed to decide these again at the end of their window."""
     if not len(lines):
@@ -38,6 +52,7 @@ def hold(state: LaneState, dues: list[Due], asked: Asked, lines: NDArray[np.intp
     rows, _ = table.find_or_add(keys)
     customers = asked.customer[lines]
     table.customer[rows] = customers
+    table.last_ms[rows] = state.customers.last_visit_ms[customers]
     table.due_ms[rows], table.expires_ms[rows] = asked.due_ms[lines], asked.expires_ms[lines]
     for row, line in zip(rows.tolist(), lines.tolist(), strict=True):
         due = dues[line]
@@ -89,11 +104,12 @@ def withdraw_held(state: LaneState, owed: Owed, marks: Rows, now_ms: I8, positio
     _withdraw(state, owed, rows, now_ms[place], position[place])
 
 
-def held_marks(state: LaneState, customers: Rows) -> tuple[Rows, Rows]:
-    """What is held for any of these: customers, and beside them the rows of their occasions."""
+def waiting_of(state: LaneState, customers: Rows) -> Waiting:
+    """What is held for any of these, as far as it has an occasion."""
+    table = state.held
     rows = _held_by(state, customers)
-    rows = rows[state.held.mark[rows] >= 0]
-    return state.held.customer[rows].copy(), state.held.mark[rows].copy()
+    rows = rows[table.mark[rows] >= 0]
+    return Waiting(table.customer[rows], table.mark[rows], table.last_ms[rows])
 
 
 def move_mark(state: LaneState, old: int, new: int) -> None:

@@ -1,7 +1,8 @@
 """Keep which statuses of each message were seen, for which command, and tell what comes again.
 
 In:    ``StatusEvents`` and ``IncomingEvents`` of one part, the commands sent in it
-Out:   the records that told a status or a message for the second time, one for each of them
+Out:   the records that told a status or a message for the second time, one for each of them;
+       how far commands have come
 State: ``messages``, the tally of hearings; read only: customers, aliases
 
 Statuses take no rounds: one pass for all of a part, as of each status's own record. A message is
@@ -31,6 +32,7 @@ from operators.hearings import (
 from operators.owed import Owed
 from operators.people import find_aliases, find_customers
 from operators.phones import phone_column, plain_phones
+from operators.progress import note_steps, steps_of
 from schemas.batch import I4, I8, Batch
 from schemas.keys import text_keys
 from state.index import Rows
@@ -59,12 +61,14 @@ def apply_statuses(
 ) -> I4:
     """Folds a part's statuses, receipts and message ids; returns the records of duplicates."""
     sent = keep_commands(state, owed)
+    steps, owed.replies = owed.replies, []
     if not len(part.statuses.record) and not len(part.incoming.record):
         return np.zeros(0, np.int32)
     heard = hearings_of(state, part, scopes, clock_ms, sent)
     if not len(heard.record):
         return heard.record
     told = by_message(state, heard)
+    note_steps(state, owed, [*steps, steps_of(state, heard, told, part.positions)])
     again = _seen_before(state.messages, heard, told)
     customer = _customers(state, heard, told, part, learnt)
     _store(state.messages, heard, told, customer)
@@ -106,6 +110,7 @@ def keep_commands(state: LaneState, owed: Owed) -> NewCommands:
     rows = rows[new]
     table.customer[rows] = customer[first[new]]
     table.command[rows] = rows
+    table.contact[rows] = state.contacts.index.find(table.key[rows])
     table.since_ms[rows] = now[new]
     table.statuses[rows] = 0
     table.touch(rows)

@@ -93,7 +93,7 @@ def _differences(
     rows = _minute_rows(
         state, scopes[part.webhooks.scope[last]], passage.clock_ms[record[last]] // MINUTE_MS
     )
-    return Differences(rows, record[last], tuple(measures))
+    return passage.changes(rows, record[last], tuple(measures))
 
 
 def _sums(cell: I8, measure: I8 | None, record: I8, size: int) -> I8:

@@ -23,10 +23,13 @@ import xxhash
 
 from operators.customer_segments import blank_score, changed_scores
 from operators.profiles import Standing, encoded_profiles, joined, standing_order
-from schemas.batch import I8, STREAMS, Message
+from operators.restate import Differences
+from schemas.batch import I1, I8, STREAMS, Message
 from schemas.outputs import Decision, Tombstone, Visit
 from schemas.settings import Trigger
+from state.index import Rows
 from state.lane import LaneState
+from state.tables import Flags
 
 _ENCODER = msgspec.json.Encoder()
 DIGEST_MASK = (1 << 64) - 1
@@ -43,6 +46,23 @@ class Sent(NamedTuple):
     now_ms: int
     customer: int
     command_id: str
+
+
+@dataclass(slots=True)
+class Steps:
+    """Contacts that have come further, n lines: a message of theirs has, or was answered.
+
+    ``level`` is how far it has come, ``lost`` and ``carrying`` by how many more of their messages
+    have failed, and have been heard of and not failed.
+    """
+
+    contact: Rows
+    now_ms: I8
+    position: I8
+    level: I1
+    replied: Flags
+    lost: I1
+    carrying: I1
 
 
 @dataclass(slots=True)
@@ -72,12 +92,16 @@ class Owed:
     """What one batch owes, and what of it is counted.
 
     ``dues`` wait for their decision: all of one customer that come at once are decided together.
-    ``sent`` are commands whose messages are not awaited yet.
+    ``sent`` are commands whose messages are not awaited yet; ``replies`` messages of customers that
+    answer something; ``funnel`` and ``uplift`` are changes of rows that are not counted yet.
     """
 
     def __init__(self) -> None:
         self.dues: list[Due] = []
         self.sent: list[Sent] = []
+        self.replies: list[Steps] = []
+        self.funnel: list[Differences] = []
+        self.uplift: list[Differences] = []
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._lines: dict[str, list[_Line]] = {stream: [] for stream in STREAMS}
         self._standings: list[Standing] = []

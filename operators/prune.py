@@ -20,6 +20,7 @@ from operators.visits import remember_last_day
 from schemas.batch import ATTENDED, I4, I8
 from schemas.settings import TenantSettings
 from state.days import DAYS_KEPT
+from state.funnel import FUNNEL_DAYS
 from state.index import Rows
 from state.lane import LaneState
 from state.messages import KEPT_MS
@@ -54,7 +55,6 @@ def prune(state: LaneState, now_ms: int, settled: int = -1) -> None:
         visits.free(gone)
         state.relink()
     _prune_payments(state, begun_ms)
-    _prune_days(state, now_ms)
     free_the_gone(state, now_ms)
     _prune_crowds(state, now_ms)
     forget_messages(state, now_ms)
@@ -69,28 +69,41 @@ def prune(state: LaneState, now_ms: int, settled: int = -1) -> None:
         state.marks.free(over)
     free_decided(state)
     _prune_contacts(state, now_ms)
+    _prune_days(state, now_ms)
 
 
 def _prune_contacts(state: LaneState, now_ms: int) -> None:
     contacts, cooldowns, failures = state.contacts, state.cooldowns, state.failures
     rows = contacts.live()
     tenant = contacts.tenant[rows]
-    today = state.tenant_day(tenant, np.full(len(rows), now_ms)).astype(np.int64)
-    over = rows[today - contacts.day[rows] >= state.tenants.contact_days[tenant] + _DAYS_AGAIN]
-    if len(over):
-        contacts.free(over)
-        state.relink_contacts()
+    age = _ages(state, tenant, contacts.day[rows], now_ms)
+    over = age >= state.tenants.contact_days[tenant] + _DAYS_AGAIN
+    # What is no marketing waits for its messages, and for nothing else.
+    over |= ~contacts.fills[rows] & (contacts.sent_ms[rows] < now_ms - KEPT_MS)
+    if over.any():
+        contacts.free(rows[over])
+    told = rows[~over & (age > FUNNEL_DAYS + _DAYS_AGAIN)]
+    contacts.funnel[told] = -1
+    contacts.touch(told)
+    gone = rows[over]
     rows = cooldowns.live()
     tenant = state.customers.tenant[cooldowns.customer[rows]]
-    today = state.tenant_day(tenant, np.full(len(rows), now_ms)).astype(np.int64)
-    over = rows[today - cooldowns.day[rows] >= state.tenants.cooldown_days[tenant] + _DAYS_AGAIN]
-    if len(over):
-        cooldowns.free(over)
+    age = _ages(state, tenant, cooldowns.day[rows], now_ms)
+    over = age >= state.tenants.cooldown_days[tenant] + _DAYS_AGAIN
+    if over.any():
+        cooldowns.free(rows[over])
     rows = failures.live()
-    over = rows[failures.heard_ms[rows] < now_ms - KEPT_MS]
-    if len(over):
-        failures.free(over)
+    over = failures.heard_ms[rows] < now_ms - KEPT_MS
+    if over.any():
+        failures.free(rows[over])
+    if over.any() or len(gone):
         state.relink_contacts()
+
+
+def _ages(state: LaneState, tenants: I4, days: I4, now_ms: int) -> I8:
+    """For how many of the tenants' days these are over."""
+    today = state.tenant_day(tenants, np.full(len(tenants), now_ms))
+    return today.astype(np.int64) - days
 
 
 def forget_contacts_beyond(
@@ -145,19 +158,22 @@ def _prune_crowds(state: LaneState, now_ms: int) -> None:
     crowds = state.crowds
     rows = crowds.live()
     tenant = crowds.tenant[rows]
-    today = state.tenant_day(tenant, np.full(len(rows), now_ms)).astype(np.int64)
-    over = rows[today - crowds.day[rows] >= state.tenants.window[tenant]]
+    over = rows[_ages(state, tenant, crowds.day[rows], now_ms) >= state.tenants.window[tenant]]
     if len(over):
         crowds.free(over)
 
 
 def _prune_days(state: LaneState, now_ms: int) -> None:
-    kept = ((state.visit_days, DAYS_KEPT), (state.segment_days, DAYS_KEPT), (state.flow_days, 0))
+    kept = (
+        (state.visit_days, DAYS_KEPT),
+        (state.segment_days, DAYS_KEPT),
+        (state.flow_days, 0),
+        (state.funnel_days, FUNNEL_DAYS),
+        (state.uplift_months, DAYS_KEPT),
+    )
     for table, days in kept:
         rows = table.live()
-        tenant = table.tenant[rows]
-        today = state.tenant_day(tenant, np.full(len(rows), now_ms))
-        over = today - table.day[rows].astype(np.int64) > days + _DAYS_AGAIN
+        over = _ages(state, table.tenant[rows], table.day[rows], now_ms) > days + _DAYS_AGAIN
         over &= table.due_ms[rows] == NEVER
         if over.any():
             table.free(rows[over])

@@ -21,30 +21,19 @@ from operators.bookings import told_visits, visit_occasions
 from operators.decide import withdraw
 from operators.features import History
 from operators.held import move_mark, withdraw_held
+from operators.moments import Moment
 from operators.owed import Due, Owed
 from operators.quiet import is_quiet
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import HELD, NEVER, SENT, SILENT, WITHDRAWN, Flags
+from state.tables import HELD, NEVER, SENT, SILENT, WITHDRAWN
 from state.zones import DAY_MS, MINUTE_MS
 
 U8 = NDArray[np.uint64]
 
 _LONGEST_DAY_MS = DAY_MS + 2 * 3_600_000
-
-
-@dataclass(slots=True)
-class Moment:
-    """When something happens to each of n customers: instants and positions, one line each."""
-
-    now_ms: I8
-    position: I8
-
-    def take(self, lines: Flags) -> Moment:
-        """Of the chosen customers."""
-        return Moment(self.now_ms[lines], self.position[lines])
 
 
 def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment: Moment) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from operators.agenda import is_marked, put_marks, queue
 from operators.identify import INCOMING, Named
 from operators.owed import Due, Owed
+from operators.progress import writers
 from schemas.batch import I8, IncomingEvents
 from schemas.keys import mix, row_keys
 from state.index import Rows
@@ -41,9 +42,7 @@ def answer(
     at, record, tenant = named.source[lines], named.record[lines], named.tenant[lines]
     now_ms = clocks[record]
     due_ms = np.minimum(events.at_ms[at], now_ms) // MINUTE_MS * MINUTE_MS
-    # By now an alias points to whoever writes under it.
-    owner = state.aliases.customer[np.maximum(named.alias[lines], 0)]
-    customer = np.where(named.customer[lines] >= 0, named.customer[lines], owner)
+    customer = writers(state, named, lines)
     message = mix(state.tenants.key[tenant] ^ _SALT, events.message[at].view(np.uint64))
     ids = state.customers.id[customer].astype("U32").tolist()
     recent = events.at_ms[at] > now_ms - KEPT_MS

@@ -33,13 +33,18 @@ class Passage:
     positions: I8
     until_ms: int
 
+    def changes(self, row: Rows, record: I8, by: tuple[I8, ...]) -> Differences:
+        """What these records, counted from the first, have changed."""
+        return Differences(row, self.clock_ms[record], self.positions[record], by)
+
 
 @dataclass(slots=True)
 class Differences:
-    """n changes of a table's rows: ``by`` holds a column for each measure of the table."""
+    """n changes of a table's rows, by which records: ``by`` has a column for each measure."""
 
     row: Rows
-    record: I8  # into the passage
+    clock_ms: I8
+    position: I8
     by: tuple[I8, ...]
 
 
@@ -73,8 +78,8 @@ def restate(table: Counters, passage: Passage, changes: Differences | None) -> R
         return _tell(table, passage) if due else None
     waiting = _waiting(table, passage.until_ms) if due else np.zeros(0, np.int32)
     row = np.concatenate([waiting, changes.row])
-    due_ms = np.concatenate([table.due_ms[waiting], next_telling(passage.clock_ms[changes.record])])
-    position = np.concatenate([table.position[waiting], passage.positions[changes.record]])
+    due_ms = np.concatenate([table.due_ms[waiting], next_telling(changes.clock_ms)])
+    position = np.concatenate([table.position[waiting], changes.position])
     order = np.lexsort((position, due_ms, row))
     row, due_ms, position = row[order], due_ms[order], position[order]
     last = np.ones(len(row), np.bool_)  # of its row

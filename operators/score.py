@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from operators import agenda, entries, reminders
 from operators.features import Features, compute_features, history_of
-from operators.held import held_marks, withdraw_held
+from operators.held import waiting_of, withdraw_held
+from operators.moments import Moment
 from operators.owed import Owed
-from operators.reminders import Moment
 from operators.segments import (
     Codes,
     codes_under,
@@ -116,10 +116,10 @@ def _withdraw_vanished(
     if not len(waiting):
         return
     chosen = customers[waiting]
-    whose, marks = held_marks(state, chosen)
-    line = waiting[np.argsort(chosen)][np.searchsorted(np.sort(chosen), whose)]
-    gone = agenda.vanished(state, whose, marks, told_ms[line])
-    withdraw_held(state, owed, marks[gone], told_ms[line[gone]], moment.position[line[gone]])
+    held = waiting_of(state, chosen)
+    line = waiting[np.argsort(chosen)][np.searchsorted(np.sort(chosen), held.customer)]
+    gone = agenda.vanished(state, held, told_ms[line])
+    withdraw_held(state, owed, held.mark[gone], told_ms[line[gone]], moment.position[line[gone]])
 
 
 def _by_thresholds(

@@ -17,14 +17,16 @@ from operators.contributions import Tally, contribution, recount
 from operators.crowds import inside
 from operators.days import move_calendar, tell_days
 from operators.decide import decide
+from operators.funnel import tell_funnel
 from operators.held import withdraw_removed
+from operators.moments import Moment
 from operators.money_units import living, rederive_units
 from operators.owed import Owed
 from operators.payments import rederive_payments
 from operators.prune import forget_contacts_beyond, prune
 from operators.reach import is_held
-from operators.reminders import Moment
 from operators.restate import Passage
+from operators.returns import credit, freeze
 from operators.score import score
 from schemas.batch import I4, NONE, SettingsEvent
 from state.index import Rows
@@ -50,6 +52,7 @@ def apply_settings(
         # What has left the old window is gone, whether or not it has been freed yet.
         prune(state, now_ms, tenant)
     today = _today(state, tenant, now_ms)
+    freeze(state, tenant, today)
     day, window = np.array([today], np.int32), state.tenants.window[[tenant]]
     visits, payments, units = _inside(state, tenant, day, window)
     visits_before = contribution(state, state.visits, visits)
@@ -75,8 +78,10 @@ def apply_settings(
         moment = Moment(np.full(len(rows), now_ms), np.full(len(rows), position))
         cause = np.full(len(rows), "thresholds", np.object_)
         score(state, owed, rows.astype(np.int32), cause, moment.now_ms, moment, anew=True)
+        credit(state, owed, rows.astype(np.int32), moment)
     withdraw_removed(state, owed, tenant, now_ms, position)
     decide(state, owed)
+    tell_funnel(state, owed, passage)
 
 
 def _today(state: LaneState, tenant: int, now_ms: int) -> int:

@@ -13,6 +13,9 @@ from msgspec import Meta
 from schemas.presets import PRESETS
 from schemas.triggers import AnyTriggerBody, Category, Days, SegmentText, SomeDays, TimeOfDayText
 
+ReturnDays = Annotated[int, Meta(ge=1, le=59)]
+"""Days that are older are told already, and change no more."""
+
 Consent = Literal["deny", "allow"]
 PresetName = Annotated[str, Meta(extra_json_schema={"enum": list(PRESETS)})]
 Amount = Annotated[int, Meta(ge=0, le=10**13)]
@@ -65,7 +68,7 @@ class SettingsBody(msgspec.Struct, kw_only=True):
     quiet_utility: tuple[TimeOfDayText, TimeOfDayText] | None = None
     caps: list[CapBody] | None = None
     holdout_percent: Percent | None = None
-    return_days: SomeDays | None = None
+    return_days: ReturnDays | None = None
     consent_default: Consent | None = None
     channel_policy: dict[Category, list[str]] | None = None
     watched: bool | None = None

@@ -39,3 +39,25 @@ def _followed(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
             found_owners.append(owner)
             row = next_of(row)
     return np.array(found_owners, np.int32), np.array(found, np.int32)
+
+
+def put_first(first: Rows, following: Rows, children: Rows, parents: Rows) -> None:
+    """Puts each child before the others of its parent, which may get several at once."""
+    for child, parent in zip(children.tolist(), parents.tolist(), strict=True):
+        following[child] = first[parent]
+        first[parent] = child
+
+
+def hand_over(first: Rows, following: Rows, parent: int, heir: int) -> Rows:
+    """Puts a whole chain before the heir's own; returns its rows."""
+    rows = let_go(first, following, parent)
+    put_first(first, following, rows[::-1], np.full(len(rows), heir, np.int32))
+    return rows
+
+
+def let_go(first: Rows, following: Rows, parent: int) -> Rows:
+    """Takes a chain apart; returns its rows, which are in none from now on."""
+    _, rows = walk(first[[parent]], following, np.zeros(1, np.int32))
+    following[rows] = -1
+    first[parent] = -1
+    return rows

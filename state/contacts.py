@@ -25,8 +25,12 @@ _COOLDOWN_SALT = np.uint64(0x636F6F6C646F776E)
 class Contacts(Table):
     """One row a command sent, or withheld from the holdout; keyed as its command is in messages.
 
-    ``fills``: it is a contact and counts for caps. ``rule`` is the trigger's key and ``trigger`` a
-    word, its id; ``channel`` is a word too, the first that was allowed.
+    ``fills``: it is a contact and counts for caps and returns. ``rule`` is the trigger's key,
+    ``funnel`` the row of the funnel that counts it, ``sent_ms`` the clock at which the command went
+    out, NONE for none. ``level`` is how far its messages have come, ``lost`` and ``carrying`` how
+    many of them have failed, and how many were heard of and have not. ``credit_ms`` is the start of
+    the visit that it is credited with, NONE for none; ``credit_day`` the day with which that visit
+    leaves the window, NO_DAY where it has.
     """
 
     COLUMNS: ClassVar = {
@@ -34,23 +38,37 @@ class Contacts(Table):
         "customer": Column("i4", -1),
         "tenant": Column("i4"),
         "rule": Column("u8"),
-        "trigger": Column("i4", -1),
-        "channel": Column("i4", -1),
         "day": Column("i4", NO_DAY),
         "at_ms": Column("i8", NONE),
         "fills": Column("?"),
-        "variant": Column("i1"),
+        "funnel": Column("i4", -1),
+        "sent_ms": Column("i8", NONE),
+        "return_days": Column("i2"),
+        "level": Column("i1"),
+        "replied": Column("?"),
+        "lost": Column("i2"),
+        "carrying": Column("i2"),
+        "credit_ms": Column("i8", NONE),
+        "credit_day": Column("i4", NO_DAY),
+        "credit_money": Column("i8"),
         "next_contact": Column("i4", -1, derived=True),
     }
     customer: I4
     tenant: I4
     rule: NDArray[np.uint64]
-    trigger: I4
-    channel: I4
     day: I4
     at_ms: I8
     fills: Flags
-    variant: I1
+    funnel: I4
+    sent_ms: I8
+    return_days: NDArray[np.int16]
+    level: I1
+    replied: Flags
+    lost: NDArray[np.int16]
+    carrying: NDArray[np.int16]
+    credit_ms: I8
+    credit_day: I4
+    credit_money: I8
     next_contact: I4
 
 
@@ -72,7 +90,8 @@ class Held(Table):
     """Messages that wait for the end of a quiet window, keyed as their commands are in messages.
 
     ``customer`` is -1 where the message has been decided since. ``visit`` is what the command tells
-    of it, as JSON; ``mark`` the row of its occasion.
+    of it, as JSON; ``mark`` the row of its occasion; ``last_ms`` the start of the customer's last
+    visit when it was held.
     """
 
     COLUMNS: ClassVar = {
@@ -86,6 +105,7 @@ class Held(Table):
         "branch": Column("O", None),
         "visit": Column("O", None, text=False),
         "mark": Column("i4", -1),
+        "last_ms": Column("i8", NONE),
     }
     customer: I4
     trigger: Objects
@@ -96,6 +116,7 @@ class Held(Table):
     branch: Objects
     visit: Objects
     mark: I4
+    last_ms: I8
 
 
 class Failures(Table):

@@ -15,6 +15,7 @@ from state.contacts import Contacts, Cooldowns, Failures, Held
 from state.crowds import Crowds
 from state.days import Counters, DayEnds, FlowDays, Minutes, SegmentDays, VisitDays
 from state.due import DueColumn
+from state.funnel import FunnelDays, UpliftMonths
 from state.index import Rows
 from state.messages import Messages, Tallies
 from state.money import Payments, Units, UnitVisits
@@ -64,6 +65,8 @@ class LaneState:
         self.segment_days = SegmentDays()
         self.flow_days = FlowDays()
         self.day_ends = DayEnds()
+        self.funnel_days = FunnelDays()
+        self.uplift_months = UpliftMonths()
         self.minutes = Minutes()
         self.due = DueColumn(self.customers)
         self._word_rows: dict[str, int] = {}
@@ -96,6 +99,8 @@ class LaneState:
             "segment_days": self.segment_days,
             "flow_days": self.flow_days,
             "day_ends": self.day_ends,
+            "funnel_days": self.funnel_days,
+            "uplift_months": self.uplift_months,
             "minutes": self.minutes,
         }
 

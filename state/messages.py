@@ -33,7 +33,8 @@ _FIRST_CLEANING = 65_536
 class Messages(Table):
     """One row a message, by its id at its provider, and one a command, by the command's id.
 
-    ``command`` is the row of the command that the message carries out, of a command its own.
+    ``command`` is the row of the command that the message carries out, of a command its own, and
+    ``contact`` of a command the row of its contact.
     ``since_ms`` is the instant from which the row is kept: that at which the command was sent;
     of a message without one the last at which it was heard of, and ``sight`` the lane's number of
     that hearing. ``statuses`` has a bit for each status seen.
@@ -43,12 +44,14 @@ class Messages(Table):
         "key": Column("u8"),
         "customer": Column("i4", -1),
         "command": Column("i4", UNASKED),
+        "contact": Column("i4", -1),
         "since_ms": Column("i8", NONE),
         "sight": Column("u4"),
         "statuses": Column("u1"),
     }
     customer: I4
     command: I4
+    contact: I4
     since_ms: I8
     sight: NDArray[np.uint32]
     statuses: NDArray[np.uint8]

@@ -20,6 +20,7 @@ from schemas.settings import (
     parse_settings,
     thresholds_version,
 )
+from state.funnel import FUNNEL_DAYS
 from state.index import Rows
 from state.rules import Rules
 from state.table import Column, Table
@@ -31,9 +32,6 @@ _NO_DAY = np.iinfo(np.int32).min
 
 BIG_ENOUGH = 300
 """From so many customers on, boundaries are tertiles of what they have spent."""
-
-CONTACT_DAYS = 62
-"""For so many days contacts count at least, whatever the settings look back to."""
 
 UNBOUNDED = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 """Lower bounds of M 3 and M 2 under which every digit is 2."""
@@ -241,14 +239,13 @@ class Tenants(Table):
 
 
 def contact_days(settings: TenantSettings) -> int:
-    """For how many days contacts count: for caps, and for what returns within a month."""
-    longest = max((cap.per_days for cap in settings.caps), default=0)
-    return max(longest, settings.return_days + CONTACT_DAYS)
+    """For how many days contacts count: for caps, and in the funnel and its months."""
+    return max([FUNNEL_DAYS, *(cap.per_days for cap in settings.caps)])
 
 
 def cooldown_days(settings: TenantSettings) -> int:
     """For how many days the last contact of a rule counts."""
-    return max([CONTACT_DAYS, *(trigger.cooldown_days for trigger in settings.triggers)])
+    return max([FUNNEL_DAYS, *(trigger.cooldown_days for trigger in settings.triggers)])
 
 
 def _told(big: int, fair: int) -> tuple[int, int] | None:

@@ -15,7 +15,6 @@ from tests.engine import ID_KEY, Streams, run
 from tests.life_rules import KINDS, Named
 from tests.logs import Record, lines_of, ms
 from tests.oracle_decisions import Command, Decided
-from tests.oracle_funnel import funnel_rows
 from tests.oracle_gate import STEPS
 from tests.oracle_walk import Town, walk
 
@@ -32,10 +31,8 @@ class Scope(NamedTuple):
     simple: bool
 
 
-BUILT = Scope(KINDS, STEPS, (), simple=False)
-"""What the fold can do; a table that is built is added here, and nowhere else."""
-
 WHOLE = Scope(KINDS, STEPS, ("message_funnel_daily", "uplift_monthly"), simple=False)
+"""What the fold can do."""
 
 
 class Told(NamedTuple):
@@ -115,7 +112,7 @@ def funnel_of(towns: dict[str, Town], table: str) -> dict[tuple[str, ...], Count
     """A table's rows of every tenant."""
     found: dict[tuple[str, ...], Counter[str]] = {}
     for town in towns.values():
-        rows = funnel_rows(town.tenant, town.diary, town.folks, town.trail)
+        rows = town.funnel()
         found |= rows.funnel if table == "message_funnel_daily" else rows.uplift
     return {key: +row for key, row in found.items() if +row}
 

@@ -18,6 +18,8 @@ from tests.oracle_gate import Contact, Folk, Gate, Moment, Verdict
 from tests.oracle_times import day_of
 from tests.oracle_triggers import Due, Mark, held_starts
 
+NEVER = -(1 << 63)
+
 CONTACTS = {"holdout", "undeliverable"}
 """Reasons of what reached the holdout without being sent."""
 
@@ -58,6 +60,7 @@ class Held:
 
     due: Due
     release: int
+    last: int  # start of the last visit when it was held
 
 
 @dataclass
@@ -99,7 +102,7 @@ class Decisions:
             due, identity = verdict.due, self._identity(verdict.due)
             was_held = holds.pop(due.mark, None) is not None
             if verdict.outcome == "held":
-                holds[due.mark] = Held(due, verdict.release)
+                holds[due.mark] = Held(due, verdict.release, self._last_start(who))
             if verdict.outcome != "held" or not was_held:
                 self._say(who, due.trigger.id, identity, verdict.outcome, verdict.reason, moment)
             self._keep(who, identity, verdict, moment)
@@ -132,7 +135,8 @@ class Decisions:
             day = day_of(moment.at, self.diary.rules.timezone)
             variant = "holdout" if verdict.outcome == "holdout" else "treated"
             told = (trigger.id, trigger.category, day, moment.at, verdict.channels[0], variant)
-            folk.contacts.append(Contact(identity, *told, is_sent))
+            days = self.diary.rules.return_days
+            folk.contacts.append(Contact(identity, *told, is_sent, days))
         if is_sent:
             self.trail.sendings[identity] = Sending(who, moment.now)
             command = self._command(who, identity, verdict, trigger, moment)
@@ -173,17 +177,16 @@ class Decisions:
 
     def take_back(self, who: str, standing: set[Mark], moment: Moment) -> None:
         """Held messages whose reason is no more, or who has come since."""
-        for mark in list(self.held.get(who, {})):
+        for mark, held in list(self.held.get(who, {}).items()):
             gone = mark[1] in {"after_visit", "no_show"} and mark not in standing
-            if gone or self._has_come_since(who, mark):
+            gone |= mark[1] == "rebook" and self._last_start(who) > held.last
+            gone |= mark[1] == "winback" and (self.diary.last_day(who) or 0) > int(str(mark[-1]))
+            if gone:
                 self.withdraw_held(who, mark, moment)
 
-    def _has_come_since(self, who: str, mark: Mark) -> bool:
-        newest = {"winback": self.diary.last_day, "rebook": self.diary.last_start}
-        if mark[1] not in newest:
-            return False
-        last = newest[str(mark[1])](who)
-        return last is not None and last > int(str(mark[-1]))
+    def _last_start(self, who: str) -> int:
+        start = self.diary.last_start(who)
+        return NEVER if start is None else start
 
     def replan_reminders(self, who: str, moment: Moment) -> None:
         """A visit that holds its day no more passes it on, or what was sent is withdrawn."""
@@ -219,7 +222,7 @@ class Decisions:
                 if mark in holds:
                     held = holds.pop(mark)
                     due = held.due._replace(mark=again, held=(heir, start))
-                    holds[again] = Held(due, held.release)
+                    holds[again] = Held(due, held.release, held.last)
             for sent in self.sent.values():
                 if sent.held == (key, start) and sent.command.trigger == mark[0]:
                     sent.held = heir, start

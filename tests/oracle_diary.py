@@ -7,6 +7,7 @@ Source: domain.md; what has left the window counts for customers whose own day h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -101,6 +102,7 @@ class Diary(Ledger):
         self.lost_at: dict[Key, int] = {}
         self.handed: list[Key] = []  # visits that another client has now
         self.departed: list[Departed] = []
+        self.on_leaving: Callable[[Departed], None] = lambda _: None
         self._worth: dict[Key, int] | None = None
 
     def take(self, fact: Fact) -> bool:
@@ -138,7 +140,10 @@ class Diary(Ledger):
         )
         client = visit.client if visit is not None else self.money.payer(self._payment(key))
         start = self.start(fact) or 0
-        self.departed.append(Departed(key, client, day, start, money, visit is not None))
+        leaving = Departed(key, client, day, start, money, visit is not None)
+        self.departed.append(leaving)
+        if visit is not None and visit.is_attended:
+            self.on_leaving(leaving)
 
     def _payment(self, key: Key) -> PaymentFact:
         return self.money.payments[key].fact

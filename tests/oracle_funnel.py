@@ -12,9 +12,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.oracle_bodies import StatusFact
-from tests.oracle_diary import Diary
-from tests.oracle_gate import Contact, Folk
+from schemas.keys import text_key
+from tests.oracle_bodies import Key, StatusFact
+from tests.oracle_diary import Departed, Diary
+from tests.oracle_gate import Contact
 from tests.oracle_messages import KEPT, WAIT
 from tests.oracle_rows import Receipt
 from tests.oracle_times import day_of, day_text
@@ -37,11 +38,12 @@ class Hearing:
 
 @dataclass
 class Sending:
-    """One command: when it was sent, what its messages have met, whether it was answered."""
+    """One command: when it was sent, its messages, what they have met, whether it was answered."""
 
     who: str
     at: int
-    messages: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    messages: dict[str, set[str]] = field(default_factory=dict)
+    met: set[str] = field(default_factory=set)
     replied: bool = False
 
 
@@ -58,6 +60,14 @@ class Return(NamedTuple):
 
     start: int
     money: int
+    key: Key
+
+
+class Party(NamedTuple):
+    """What one customer got, and what of it is credited, by command."""
+
+    contacts: list[Contact]
+    credited: dict[str, Return]
 
 
 @dataclass
@@ -85,6 +95,8 @@ class Trail:
         if heard is None or not self._is_known(heard, now):
             heard = self.hearings[message] = Hearing()
         if command is not None and self._is_kept(command, now):
+            if heard.command is not None:
+                del self.sendings[heard.command].messages[message]
             heard.command = command
         heard.since = now
         heard.statuses.add(status)
@@ -92,7 +104,9 @@ class Trail:
             heard.unreachable = now
         if heard.command is None:
             return None
-        self.sendings[heard.command].messages[message] |= heard.statuses
+        sending = self.sendings[heard.command]
+        sending.messages[message] = heard.statuses
+        sending.met |= heard.statuses
         if heard.unreachable is None:
             return None
         return Failure(heard.command, message, heard.unreachable)
@@ -107,16 +121,18 @@ class Trail:
         return sending is not None and sending.at > now - KEPT
 
     def reply(self, who: str, at: int, now: int) -> None:
-        """The last command that the customer was sent is the one that is answered."""
-        sent = [s for s in self.sendings.values() if s.who == who and s.at <= at]
-        if sent and at > now - KEPT:
-            max(sent, key=lambda each: each.at).replied = True
+        """What the customer was sent last is answered; what was sent at once, together."""
+        sent = [s for s in self.sendings.values() if s.who == who and now - KEPT < s.at <= at]
+        last = max((each.at for each in sent), default=None)
+        for sending in sent:
+            sending.replied |= sending.at == last
 
     def reached(self, command: str) -> dict[str, int]:
         """Cumulative measures of one command."""
         sending = self.sendings[command]
-        met = [LEVELS.index(s) for each in sending.messages.values() for s in each if s in LEVELS]
-        level = max(met, default=-1)
+        level = max(
+            (LEVELS.index(status) for status in sending.met if status in LEVELS), default=-1
+        )
         if sending.replied:
             level = len(LEVELS) - 1
         lost = [m for m, each in sending.messages.items() if "failed" in each]
@@ -125,28 +141,39 @@ class Trail:
         return told | {"replied": int(sending.replied), "failed": int(bool(lost) and not carried)}
 
 
-def returns(diary: Diary, who: str, contacts: list[Contact]) -> dict[str, Return]:
-    """By command: each visit credits the last contact before it, if that is not too long ago."""
-    zone, days = diary.rules.timezone, diary.rules.return_days
-    visits = [(b.start, diary.worth[b.key]) for b in diary.bookings(who) if b.came]
-    gone = [each for each in diary.departed if each.is_visit and diary.owner(each.client) == who]
-    visits += [(each.start, each.money) for each in gone]
-    marketing = sorted((c for c in contacts if c.category == "marketing"), key=lambda c: c.at)
-    credited: dict[str, Return] = {}
-    for start, money in sorted(visits):
+def returns(
+    diary: Diary, who: str, contacts: list[Contact], leaving: Departed | None = None
+) -> dict[str, Return]:
+    """By command: each visit credits the last contact before it, if that is not too long ago.
+
+    What a visit that has left the window was credited for stays; ``leaving`` is about to.
+    """
+    zone = diary.rules.timezone
+    visits = [(b.start, diary.worth[b.key], b.key) for b in diary.bookings(who) if b.came]
+    if leaving is not None:
+        visits = [each for each in visits if each[2] != leaving.key]
+        visits.append((leaving.start, leaving.money, leaving.key))
+    marketing = [contact for contact in contacts if contact.category == "marketing"]
+    marketing.sort(key=lambda each: (each.at, _signed(text_key(each.trigger))))
+    credited = {c.command: Return(*c.kept) for c in marketing if c.kept is not None}
+    for start, money, key in sorted(visits):
         before = [contact for contact in marketing if contact.at < start]
-        if before and day_of(start, zone) - before[-1].day <= days:
-            credited.setdefault(before[-1].command, Return(start, money))
+        if before and day_of(start, zone) - before[-1].day <= before[-1].return_days:
+            credited.setdefault(before[-1].command, Return(start, money, key))
     return credited
 
 
-def funnel_rows(tenant: str, diary: Diary, folks: dict[str, Folk], trail: Trail) -> Rows:
+def _signed(key: int) -> int:
+    """Of rules at one instant the greater key comes last, as 64 bits with a sign."""
+    return key - (1 << 64) if key >= 1 << 63 else key
+
+
+def funnel_rows(tenant: str, parties: list[Party], trail: Trail) -> Rows:
     """``message_funnel_daily`` and ``uplift_monthly`` of one tenant."""
     rows = Rows()
-    for who, folk in folks.items():
-        credited = returns(diary, who, folk.contacts)
+    for contacts, credited in parties:
         enrolled: dict[Name, list[Contact]] = defaultdict(list)
-        for contact in folk.contacts:
+        for contact in contacts:
             day = day_text(contact.day)
             key = (tenant, day, contact.trigger, contact.channel, contact.variant)
             told = Counter({"commanded": 1})
@@ -159,12 +186,12 @@ def funnel_rows(tenant: str, diary: Diary, folks: dict[str, Folk], trail: Trail)
             rows.funnel[key] += told
             if contact.category == "marketing":
                 enrolled[tenant, day[:7], contact.trigger].append(contact)
-        for name, contacts in enrolled.items():
-            found = [credited[c.command] for c in contacts if c.command in credited]
+        for name, enrolling in enrolled.items():
+            found = [credited[c.command] for c in enrolling if c.command in credited]
             revenue = sum(each.money for each in found)
             told = Counter(customers=1, returned=int(bool(found)), revenue_minor=revenue)
             told["revenue_squared"] = revenue * revenue
-            rows.uplift[*name, contacts[0].variant] += told
+            rows.uplift[*name, enrolling[0].variant] += told
     return rows
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.settings import Trigger
+from tests.oracle_bodies import Key
 from tests.oracle_consent import Voice, may_write
 from tests.oracle_diary import Diary, Notes
 from tests.oracle_times import day_of
@@ -51,6 +52,8 @@ class Contact:
     channel: str
     variant: str  # treated or holdout
     is_sent: bool
+    return_days: int
+    kept: tuple[int, int, Key] | None = None  # the return by a visit that has left the window
 
 
 @dataclass

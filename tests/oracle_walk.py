@@ -13,8 +13,8 @@ from tests.oracle import Sums
 from tests.oracle_bodies import Fact, Key, MessageFact, StatusFact
 from tests.oracle_boundaries import Boundaries
 from tests.oracle_decisions import Decisions
-from tests.oracle_diary import Diary
-from tests.oracle_funnel import Failure
+from tests.oracle_diary import Departed, Diary
+from tests.oracle_funnel import Failure, Party, Rows, funnel_rows, returns
 from tests.oracle_gate import STEPS, Arms, Folk, Gate, Moment
 from tests.oracle_messages import KEPT
 from tests.oracle_rows import Told, read
@@ -36,6 +36,29 @@ class Town(Decisions):
         self.bounds_day = -FOREVER
         self.linked: set[Key] = set()
         self.midnight = FOREVER
+        self.parted: list[Party] = []  # forgotten, but not by the tenant's totals
+        self.diary.on_leaving = self._keep_return
+
+    def funnel(self) -> Rows:
+        """What became of everything that was sent, or withheld."""
+        parties = [*self.parted, *map(self._party, self.folks)]
+        return funnel_rows(self.tenant, parties, self.trail)
+
+    def _party(self, who: str) -> Party:
+        contacts = self.folks[who].contacts if who in self.folks else []
+        return Party(contacts, returns(self.diary, who, contacts))
+
+    def _keep_return(self, leaving: Departed) -> None:
+        """A visit that leaves the window stays credited as it is now."""
+        who = self.diary.owner(leaving.client)
+        if who not in self.folks:
+            return
+        contacts = self.folks[who].contacts
+        credited = returns(self.diary, who, contacts, leaving)
+        for contact in contacts:
+            found = credited.get(contact.command)
+            if found is not None and found.key == leaving.key:
+                contact.kept = found
 
     def await_midnight(self) -> None:
         """The next one of the tenant's zone."""
@@ -145,9 +168,12 @@ class Town(Decisions):
         for booking in self.diary.bookings(who):
             self.holders.pop(booking.key, None)
         self.linked -= self.diary.people.clients_of(who)
+        self.parted.append(self._party(who))
         self.diary.forget_notes(who)
         self.diary.forget(who)
         self.folks.pop(who, None)
+        for sending in self.trail.sendings.values():
+            sending.who = "" if sending.who == who else sending.who
         self.marks = {mark for mark in self.marks if who not in mark}
 
     def _take_fact(self, fact: Fact, moment: Moment, is_fact: bool) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators import hearings
+from operators import hearings, messages
 from operators.decode import decode
 from operators.fold import fold
 from operators.prune import prune

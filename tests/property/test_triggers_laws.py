@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 
 from schemas.settings import TenantSettings, parse_settings
-from tests.decided import BUILT, WHOLE, Scope, Told, by_fold, by_simulator, sent_by, simulated
+from tests.decided import WHOLE, Scope, Told, by_fold, by_simulator, sent_by, simulated
 from tests.engine import ID_KEY
 from tests.life_rules import PARTS, RuledLife, answered
 from tests.logs import Record, lines_of
@@ -39,7 +39,7 @@ class Teller(NamedTuple):
     scope: Scope
 
 
-TELLERS = (Teller("simulator", by_simulator, WHOLE), Teller("fold", by_fold, BUILT))
+TELLERS = (Teller("simulator", by_simulator, WHOLE), Teller("fold", by_fold, WHOLE))
 
 
 def judged_by(*steps: str) -> pytest.MarkDecorator:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.decided import (
-    BUILT,
+    WHOLE,
     Scope,
     commands_of,
     decisions_of,
@@ -37,18 +37,18 @@ def assert_alike(log: list[Record], scope: Scope) -> dict[str, Town]:
     return towns
 
 
-@pytest.mark.parametrize("kind", BUILT.kinds)
+@pytest.mark.parametrize("kind", WHOLE.kinds)
 @given(st.data())
 def test_the_fold_decides_each_kind_of_trigger_as_the_simulator_does(
     kind: str, data: st.DataObject
 ) -> None:
-    log = data.draw(ruled_logs((kind,), BUILT.simple))
-    assert_alike(log, BUILT)
+    log = data.draw(ruled_logs((kind,), WHOLE.simple))
+    assert_alike(log, WHOLE)
 
 
-@given(ruled_logs(BUILT.kinds, BUILT.simple), st.integers(0, 2**32))
+@given(ruled_logs(WHOLE.kinds, WHOLE.simple), st.integers(0, 2**32))
 def test_the_fold_decides_everything_as_the_simulator_does_also_when_it_is_answered(
     log: list[Record], seed: int
 ) -> None:
-    towns = assert_alike(log, BUILT)
-    assert_alike(answered(log, Random(seed), sent_by(towns)), BUILT)
+    towns = assert_alike(log, WHOLE)
+    assert_alike(answered(log, Random(seed), sent_by(towns)), WHOLE)

@@ -11,7 +11,6 @@ import pytest
 
 from schemas.keys import customer_id
 from tests.decided import (
-    BUILT,
     WHOLE,
     by_fold,
     by_simulator,
@@ -64,7 +63,7 @@ def ticking(start: int, stop: int) -> list[Record]:
 def decided(*log: Record) -> list[tuple[str, str, str | None, int]]:
     """Trigger, outcome, reason and moment of every decision, in the order of their moments."""
     told = by_simulator(list(log))
-    if (set(BUILT.kinds), BUILT.steps) == (set(WHOLE.kinds), WHOLE.steps):
+    if (set(WHOLE.kinds), WHOLE.steps) == (set(WHOLE.kinds), WHOLE.steps):
         assert sorted(by_fold(list(log)).decisions, key=str) == sorted(told.decisions, key=str)
     found = sorted(told.decisions, key=lambda each: (each.at, each.position, each.trigger))
     return [(each.trigger, each.outcome, each.reason, each.at) for each in found]

@@ -44,9 +44,14 @@ STORAGE = {
     "units": "key scope number kept_day holder count paid",
     "occasions": "key rule visit start_ms state expires_ms command",
     "marks": "key until_ms",
-    "messages": "key customer command since_ms sight statuses",
-    "held": "key customer trigger occasion due_ms expires_ms release_ms branch visit mark",
-    "contacts": "key customer tenant rule trigger channel day at_ms fills variant",
+    "messages": "key customer command contact since_ms sight statuses",
+    "held": (
+        "key customer trigger occasion due_ms expires_ms release_ms branch visit mark last_ms"
+    ),
+    "contacts": (
+        "key customer tenant rule day at_ms fills funnel sent_ms return_days level replied lost "
+        "carrying credit_ms credit_day credit_money"
+    ),
     "cooldowns": "key customer rule day",
     "failures": "key customer heard_ms",
     "crowds": "key tenant day placed",
@@ -55,6 +60,14 @@ STORAGE = {
     "segment_days": "key tenant day segment customers revenue position due_ms",
     "flow_days": "key tenant day origin target customers position due_ms",
     "day_ends": "key day segment",
+    "funnel_days": (
+        "key tenant day trigger channel variant commanded accepted sent delivered read replied "
+        "failed returned revenue position due_ms"
+    ),
+    "uplift_months": (
+        "key tenant day trigger variant customers returned revenue squared_high squared_low "
+        "position due_ms"
+    ),
     "minutes": "key scope minute_ms records events duplicates late dead position due_ms",
 }
 

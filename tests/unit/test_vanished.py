@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from operators.agenda import vanished
+from operators.held import Waiting
 from tests.agenda import PHONE, START, came, lived, rule, rules
 from tests.logs import DAY, HOUR, Record, visit
 
@@ -37,4 +38,5 @@ def test_the_reason_is_there_until_a_record_takes_it_away(
         who = np.flatnonzero(state.customers.known[: state.customers.rows]).astype(np.int32)
         now = np.array([state.clock_ms])
         assert decision["trigger"] == asks["id"]
-        assert vanished(state, who, marks, now).tolist() == [gone]
+        waiting = Waiting(who, marks, np.array([START]))
+        assert vanished(state, waiting, now).tolist() == [gone]
