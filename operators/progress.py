@@ -69,7 +69,7 @@ def take_replies(
     place, contact = walk(heads, table.next_contact, np.arange(len(lines), dtype=np.int32))
     written_ms = np.minimum(events.at_ms[at], now_ms)
     sent_ms = table.sent_ms[contact]
-    before = (sent_ms > now_ms[place] - KEPT_MS) & (sent_ms <= written_ms[place])
+    before = (sent_ms > now_ms[place] - KEPT_MS) & (sent_ms < written_ms[place])
     place, contact, sent_ms = place[before], contact[before], sent_ms[before]
     latest = np.zeros(len(lines), np.int64)
     np.maximum.at(latest, place, sent_ms)

@@ -122,7 +122,7 @@ class Trail:
 
     def reply(self, who: str, at: int, now: int) -> None:
         """What the customer was sent last is answered; what was sent at once, together."""
-        sent = [s for s in self.sendings.values() if s.who == who and now - KEPT < s.at <= at]
+        sent = [s for s in self.sendings.values() if s.who == who and now - KEPT < s.at < at]
         last = max((each.at for each in sent), default=None)
         for sending in sent:
             sending.replied |= sending.at == last

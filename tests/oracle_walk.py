@@ -188,8 +188,8 @@ class Town(Decisions):
         born: dict[str, list[Due]] = {}
         if isinstance(fact, StatusFact):
             self._note_failure(self.trail.take(fact, moment.now))
-        elif isinstance(fact, MessageFact) and not repeats and fact.at > moment.now - KEPT:
-            born = self._hear(fact, moment)
+        elif isinstance(fact, MessageFact) and fact.at > moment.now - KEPT:
+            born = self._hear(fact, moment, repeats)
         self._restand(moment, fires=is_fact, is_fact=is_fact, moved=moved, born=born)
 
     def _moved(self, before: dict[Key, str | None]) -> set[str | None]:
@@ -225,7 +225,7 @@ class Town(Decisions):
         day = self.diary.own_day(who, self.diary.clock)
         return self.folks.setdefault(who, Folk(day))
 
-    def _hear(self, fact: MessageFact, moment: Moment) -> dict[str, list[Due]]:
+    def _hear(self, fact: MessageFact, moment: Moment, repeats: bool) -> dict[str, list[Due]]:
         people = self.diary.people
         if fact.phone is not None:
             who = people.person(fact.phone)
@@ -234,8 +234,10 @@ class Town(Decisions):
         else:
             return {}
         at = min(fact.at, moment.now)
-        self._folk(who).voice.hear(fact.text, at)
         self.trail.reply(who, at, moment.now)
+        if repeats:
+            return {}
+        self._folk(who).voice.hear(fact.text, at)
         return {who: replies(self.diary, who, fact, moment.now) if "reply" in self.kinds else []}
 
     def _note_failure(self, failure: Failure | None) -> None:
