@@ -258,6 +258,7 @@ class Engagement:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,  # an end is told by an answer, which waits for more
             }
         )
         there = range(len(consumer.list_topics(topic, 10).topics[topic].partitions))

@@ -13,8 +13,6 @@ import pytest
 from tests.kafka_flow import LANES, Engagement, FlowProcess, wait_until
 from tests.recovery.log import life
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 PIECE = 500
 SHORT_SESSION = "2000"
 LONG_SESSION = "300000"

@@ -19,8 +19,6 @@ from tests.kafka_flow import Engagement, wait_until
 from tests.obligations import assert_exactly_once
 from tests.recovery.log import life
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 FLOWSELL = str(Path(sys.executable).with_name("flowsell"))
 OLDER = "tests.recovery.older"
 NEVER = "600"

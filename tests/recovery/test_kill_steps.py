@@ -24,8 +24,6 @@ from tests.recovery.runner import (
     SNAPSHOT_STEPS,
 )
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 SEED = 2
 PIECE = 250
 COMMIT = (
