@@ -53,10 +53,7 @@ def measure(load: Load, say: Say) -> list[Run]:
     town = Town(load)
     with site(load.lanes) as deployment:
         say(f"warming up: {load.customers:,} customers")
-        deployment.append(warmup(town))
-        engine = deployment.start()
-        deployment.wait_committed(engine)
-        engine.drain()
+        deployment.fill(warmup(town))
         runs = []
         for number in range(load.runs):
             begins = deployment.ends()

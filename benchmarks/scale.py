@@ -34,10 +34,7 @@ def measure(load: Load, say: Say) -> dict[str, list[float]]:
     town = Town(load)
     with site(load.lanes) as deployment:
         say(f"warming up: {load.customers:,} customers")
-        deployment.append(warmup(town))
-        engine = deployment.start()
-        deployment.wait_committed(engine)
-        engine.drain()
+        deployment.fill(warmup(town))
         for number in range(load.runs):
             processes = PROCESSES[number % len(PROCESSES)]
             begins = deployment.ends()
