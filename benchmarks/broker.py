@@ -53,6 +53,7 @@ offsets.topic.replication.factor={copies}
 transaction.state.log.num.partitions=1
 transaction.state.log.replication.factor={copies}
 transaction.state.log.min.isr={enough}
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.replication.factor={copies}
 share.coordinator.state.topic.min.isr={enough}

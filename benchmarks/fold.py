@@ -12,6 +12,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -21,7 +22,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import commit, machine, rss_bytes
+from benchmarks.machine import measured_on, options, rss_bytes, tell
 from benchmarks.scenarios import house_number, memory_and_midnight, sparse
 from benchmarks.workload import BATCH_RECORDS, Load, Town, live, warmup
 from operators.decode import decode, decode_only
@@ -191,8 +192,7 @@ def print_results(results: list[Result], console: Console) -> None:
         console.print(f"slowest is {flatness(results):.0%} below the fastest")
     load = results[0].load
     console.print(
-        f"{load.runs} runs of {load.records:,} records, {load.lanes} lanes, seed {load.seed}; "
-        f"{machine()}; commit {commit() or 'unknown'}",
+        f"{load.runs} runs of {load.records:,} records, {load.lanes} lanes, seed {load.seed}",
         soft_wrap=True,
     )
 
@@ -207,18 +207,12 @@ def print_results(results: list[Result], console: Console) -> None:
 )
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True)
 @click.option(
-    "--customers", type=click.IntRange(100, 40_000_000), default=100_000, show_default=True
-)
-@click.option("--lanes", type=click.IntRange(1, 4_096), default=8, show_default=True)
-@click.option(
     "--batch",
     type=click.IntRange(1),
     default=BATCH_RECORDS,
     show_default=True,
     help="Records of one lane folded at a time.",
 )
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--quick", is_flag=True, help="A small state and few records: does it run?")
 @click.option("--curve", is_flag=True, help="10k, 100k and 1M customers.")
 @click.option(
     "--scenario",
@@ -226,7 +220,7 @@ def print_results(results: list[Result], console: Console) -> None:
     help="memory: 1 M customers, 6 M visits, 2 M messages, and a day that passes over them; "
     "sparse: a record a minute for a year; house: a phone with 10,000 visits a day.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
+@options(customers=100_000, lanes=8)
 def fold(
     records: int,
     runs: int,
@@ -237,13 +231,13 @@ def fold(
     quick: bool,
     curve: bool,
     scenario: str | None,
-    as_json: bool,
+    is_json: bool,
 ) -> None:
     """Records a second of decode, fold and encode, and the share of the bare decode."""
     err = Console(stderr=True, highlight=False)
     if scenario:
-        told = SCENARIOS[scenario](quick, err.print) | {"commit": commit(), "machine": machine()}
-        click.echo(orjson.dumps(told, option=0 if as_json else orjson.OPT_INDENT_2))
+        told = SCENARIOS[scenario](quick, err.print) | measured_on()
+        click.echo(orjson.dumps(told, option=0 if is_json else orjson.OPT_INDENT_2))
         return
     if quick:
         records, runs, customers = 60_000, 3, 5_000
@@ -255,14 +249,11 @@ def fold(
             err.print(f"{size:,} customers: {results[-1].records_per_second:,.0f} records/s")
     else:
         results = [measure(load, err.print)]
-    if not as_json:
-        print_results(results, Console(highlight=False))
-        return
-    told = results[-1].as_json() | {"commit": commit(), "machine": machine()}
+    told = results[-1].as_json()
     if curve:
         told["curve"] = [result.as_json() for result in results]
         told["flatness"] = round(flatness(results), 4)
-    click.echo(orjson.dumps(told))
+    tell(told, is_json, partial(print_results, results))
 
 
 def _apart(load: Load) -> Result:

@@ -13,16 +13,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
 import click
-import orjson
 from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import commit, machine
+from benchmarks.machine import options, tell
 from benchmarks.site import RECORDS, Site, cpu_seconds, rss_bytes_of, site
 from benchmarks.workload import Load, Town, live, warmup
 from operators.decode import decode_only
@@ -53,10 +53,7 @@ def measure(load: Load, say: Say) -> list[Run]:
     town = Town(load)
     with site(load.lanes) as deployment:
         say(f"warming up: {load.customers:,} customers")
-        deployment.append(warmup(town))
-        engine = deployment.start()
-        deployment.wait_committed(engine)
-        engine.drain()
+        deployment.fill(warmup(town))
         runs = []
         for number in range(load.runs):
             begins = deployment.ends()
@@ -171,7 +168,6 @@ def print_runs(told: dict[str, Any], console: Console) -> None:
         table.add_column(name, justify="right")
     table.add_row(*row.values())
     console.print(table)
-    console.print(f"{machine()}; commit {commit() or 'unknown'}", soft_wrap=True)
 
 
 def now_minute() -> int:
@@ -182,11 +178,7 @@ def now_minute() -> int:
 @click.command("kafka")
 @click.option("--records", type=click.IntRange(10_000), default=1_000_000, show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--customers", type=click.IntRange(100), default=100_000, show_default=True)
-@click.option("--lanes", type=click.IntRange(1, 4_096), default=LANES, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--quick", is_flag=True, help="A small state and few records: does it run?")
-@click.option("--json", "is_json", is_flag=True, help="Print one JSON object at the end.")
+@options(customers=100_000, lanes=LANES)
 def kafka(
     records: int, runs: int, customers: int, lanes: int, seed: int, quick: bool, is_json: bool
 ) -> None:
@@ -200,7 +192,4 @@ def kafka(
         records_per_second=each,
     )  # fmt: skip
     told = as_json(load, measure(load, err.print))
-    if is_json:
-        click.echo(orjson.dumps(told | {"commit": commit(), "machine": machine()}))
-    else:
-        print_runs(told, Console(highlight=False))
+    tell(told, is_json, partial(print_runs, told))

@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import click
 import msgspec
 import numpy as np
-import orjson
 from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.kafka import LANES, now_minute
-from benchmarks.machine import commit, machine
+from benchmarks.machine import options, tell
 from benchmarks.pacing import pacing, steady, wait_for
 from benchmarks.site import Engine, Site, cpu_seconds, rss_bytes_of, site
 from benchmarks.workload import CUSTOMERS_PER_TENANT, Load, Town, warmup
@@ -206,18 +206,13 @@ def print_latency(told: dict[str, Any], console: Console) -> None:
         )  # fmt: skip
     console.print(table)
     console.print(f"caught up {told['burst_drained_seconds']} s after the end of the load")
-    console.print(f"{machine()}; commit {commit() or 'unknown'}", soft_wrap=True)
 
 
 @click.command("latency")
 @click.option("--rate", type=click.IntRange(100), default=15_000, show_default=True)
 @click.option("--seconds", type=click.IntRange(5), default=600, show_default=True)
 @click.option("--burst", type=click.IntRange(0), default=60, show_default=True)
-@click.option("--customers", type=click.IntRange(100), default=200_000, show_default=True)
-@click.option("--lanes", type=click.IntRange(1, 4_096), default=LANES, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--quick", is_flag=True, help="A small state and a low rate: does it run?")
-@click.option("--json", "is_json", is_flag=True, help="Print one JSON object at the end.")
+@options(customers=200_000, lanes=LANES)
 def latency(
     rate: int,
     seconds: int,
@@ -233,7 +228,4 @@ def latency(
     if quick:
         rate, seconds, burst, customers = 1_000, 10, 3, CUSTOMERS_PER_TENANT
     told = measure(Load(rate, customers, seed, lanes), rate, seconds, burst, err.print)
-    if is_json:
-        click.echo(orjson.dumps(told | {"commit": commit(), "machine": machine()}))
-    else:
-        print_latency(told, Console(highlight=False))
+    tell(told, is_json, partial(print_latency, told))

@@ -1,6 +1,7 @@
-"""What a figure was measured on: commit, processor, memory in use.
+"""What every benchmark has: its options, and how it tells what was measured on which machine.
 
-Takes: nothing but the machine; what cannot be told is ``None``
+Takes: figures; commit, processor and memory are asked of the machine, and ``None`` if not known
+Out:   what a benchmark prints of them, or one JSON line
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -60,3 +69,43 @@ def rss_bytes() -> int:
     except (OSError, ValueError, IndexError):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
+
+
+def options(customers: int, lanes: int, least_lanes: int = 1) -> Callable[[F], F]:
+    """The options that every benchmark has, with its own defaults."""
+    every = (
+        click.option(
+            "--customers",
+            type=click.IntRange(100, 40_000_000),
+            default=customers,
+            show_default=True,
+        ),
+        click.option(
+            "--lanes", type=click.IntRange(least_lanes, 4_096), default=lanes, show_default=True
+        ),
+        click.option("--seed", type=int, default=1, show_default=True),
+        click.option("--quick", is_flag=True, help="A small state and little load: does it run?"),
+        click.option("--json", "is_json", is_flag=True, help="Print one JSON object at the end."),
+    )
+
+    def add(command: F) -> F:
+        for option in reversed(every):
+            command = option(command)
+        return command
+
+    return add
+
+
+def measured_on() -> dict[str, str | None]:
+    """What goes with every figure."""
+    return {"commit": commit(), "machine": machine()}
+
+
+def tell(told: dict[str, Any], is_json: bool, show: Callable[[Console], None]) -> None:
+    """One JSON line, or what ``show`` prints; either with what it was measured on."""
+    if is_json:
+        click.echo(orjson.dumps(told | measured_on()))
+        return
+    console = Console(highlight=False)
+    show(console)
+    console.print(f"{machine()}; commit {commit() or 'unknown'}", soft_wrap=True)

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import click
-import orjson
 import xxhash
 from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 
 from benchmarks.kafka import LANES
 from benchmarks.latency import Latencies, Say, Watch, planned, ready, span_of
-from benchmarks.machine import commit, machine
+from benchmarks.machine import options, tell
 from benchmarks.pacing import pacing, wait_for
 from benchmarks.site import ID_KEY, RECORDS, Site, site
 from benchmarks.workload import CUSTOMERS_PER_TENANT, Load
@@ -141,14 +141,20 @@ def _read(deployment: Site, topic: str, partition: int) -> Any:
     consumer.close()
 
 
+def print_recovery(told: dict[str, Any], console: Console) -> None:
+    """One line."""
+    console.print(
+        f"caught up {told['seconds_to_caught_up']} s after kill -9 at {told['rate']:,} records/s "
+        f"with {told['customers']:,} customers; lost {told['lost']:,}, "
+        f"told twice {told['duplicated']:,}",
+        soft_wrap=True,
+    )
+
+
 @click.command("recovery")
 @click.option("--rate", type=click.IntRange(100), default=15_000, show_default=True)
 @click.option("--seconds", type=click.IntRange(20), default=90, show_default=True)
-@click.option("--customers", type=click.IntRange(100), default=1_000_000, show_default=True)
-@click.option("--lanes", type=click.IntRange(1, 4_096), default=LANES, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--quick", is_flag=True, help="A small state and a low rate: does it run?")
-@click.option("--json", "is_json", is_flag=True, help="Print one JSON object at the end.")
+@options(customers=1_000_000, lanes=LANES)
 def recovery(
     rate: int, seconds: int, customers: int, lanes: int, seed: int, quick: bool, is_json: bool
 ) -> None:
@@ -157,13 +163,4 @@ def recovery(
     if quick:
         rate, seconds, customers = 1_000, 25, CUSTOMERS_PER_TENANT
     told = measure(Load(rate, customers, seed, lanes), rate, seconds, err.print)
-    if is_json:
-        click.echo(orjson.dumps(told | {"commit": commit(), "machine": machine()}))
-        return
-    console = Console(highlight=False)
-    console.print(
-        f"caught up {told['seconds_to_caught_up']} s after kill -9 at {rate:,} records/s with "
-        f"{customers:,} customers; lost {told['lost']:,}, told twice {told['duplicated']:,}",
-        soft_wrap=True,
-    )
-    console.print(f"{machine()}; commit {commit() or 'unknown'}", soft_wrap=True)
+    tell(told, is_json, partial(print_recovery, told))

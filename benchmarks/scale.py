@@ -9,17 +9,17 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from typing import Any
 
 import click
-import orjson
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.kafka import LANES, Say, now_minute, wait_past
-from benchmarks.machine import commit, machine
-from benchmarks.site import Engine, Site, site
+from benchmarks.machine import options, tell
+from benchmarks.site import Site, site
 from benchmarks.workload import LARGEST_TENANT, Load, Town, live, warmup
 from sources.business import SECOND
 
@@ -34,10 +34,7 @@ def measure(load: Load, say: Say) -> dict[str, list[float]]:
     town = Town(load)
     with site(load.lanes) as deployment:
         say(f"warming up: {load.customers:,} customers")
-        deployment.append(warmup(town))
-        engine = deployment.start()
-        deployment.wait_committed(engine)
-        engine.drain()
+        deployment.fill(warmup(town))
         for number in range(load.runs):
             processes = PROCESSES[number % len(PROCESSES)]
             begins = deployment.ends()
@@ -58,13 +55,9 @@ def _run(deployment: Site, processes: int, begins: list[int]) -> float:
         deployment.wait_committed(engines[0])
         seconds = time.perf_counter() - started
         worked = sum(deployment.committed()) - before
-        _drain(engines)
+        for engine in engines:
+            engine.drain()
     return worked / seconds
-
-
-def _drain(engines: list[Engine]) -> None:
-    for engine in engines:
-        engine.drain()
 
 
 def as_json(load: Load, told: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
@@ -81,14 +74,24 @@ def as_json(load: Load, told: dict[str, dict[str, list[float]]]) -> dict[str, An
     return found | {"customers": load.customers, "lanes": load.lanes, "seed": load.seed}
 
 
+def print_scale(told: dict[str, Any], console: Console) -> None:
+    """A row for each share of the largest tenant."""
+    table = Table(title="records topic to committed outputs, by number of processes")
+    for column in ("tenants", "one", "two", "times"):
+        table.add_column(column, justify="right")
+    for name in SHARES:
+        row = told[name]
+        table.add_row(
+            name, f"{row['one_records_per_second']:,}", f"{row['two_records_per_second']:,}",
+            f"{row['times']:.2f}",
+        )  # fmt: skip
+    console.print(table)
+
+
 @click.command("scale")
 @click.option("--records", type=click.IntRange(10_000), default=500_000, show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Of each.")
-@click.option("--customers", type=click.IntRange(100), default=100_000, show_default=True)
-@click.option("--lanes", type=click.IntRange(2, 4_096), default=LANES, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--quick", is_flag=True, help="A small state and few records: does it run?")
-@click.option("--json", "is_json", is_flag=True, help="Print one JSON object at the end.")
+@options(customers=100_000, lanes=LANES, least_lanes=max(PROCESSES))
 def scale(
     records: int, runs: int, customers: int, lanes: int, seed: int, quick: bool, is_json: bool
 ) -> None:
@@ -107,18 +110,4 @@ def scale(
             for name, share in SHARES.items()
         },
     )
-    if is_json:
-        click.echo(orjson.dumps(told | {"commit": commit(), "machine": machine()}))
-        return
-    table = Table(title="records topic to committed outputs, by number of processes")
-    for column in ("tenants", "one", "two", "times"):
-        table.add_column(column, justify="right")
-    for name in SHARES:
-        row = told[name]
-        table.add_row(
-            name, f"{row['one_records_per_second']:,}", f"{row['two_records_per_second']:,}",
-            f"{row['times']:.2f}",
-        )  # fmt: skip
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"{machine()}; commit {commit() or 'unknown'}", soft_wrap=True)
+    tell(told, is_json, partial(print_scale, told))

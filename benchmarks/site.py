@@ -120,6 +120,13 @@ class Site:
             raise EngineError("Kafka did not take the records in time")
         return count
 
+    def fill(self, chunks: Iterable[Chunk]) -> None:
+        """Lets an engine of its own fold what is appended, and save its state."""
+        self.append(chunks)
+        engine = self.start()
+        self.wait_committed(engine)
+        engine.drain()
+
     def producer(self) -> Any:
         """A producer of records, one for the site."""
         if self._producer is None:

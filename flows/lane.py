@@ -11,8 +11,7 @@ Nothing here reads a clock or a file: folding, closing and saving are given.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,11 +29,10 @@ from schemas.batch import (
 )
 from schemas.keys import lane_of
 from schemas.settings import TenantSettings
+from schemas.webhooks.findings import nothing
 from state.control import Assigned, Control, EndOfInput, Folded, Revoked, SnapshotDue
 from state.lane import LaneState
 from state.snapshots import StateError
-
-_DTYPES = {"I1": np.int8, "I4": np.int32, "I8": np.int64, "Objects": np.object_}
 
 
 @dataclass(slots=True)
@@ -74,10 +72,6 @@ def append_times(batch: Batch, outputs: Outputs) -> I8:
     return batch.appended_ms[np.searchsorted(batch.positions, positions)]
 
 
-def _empty(events: type[Any]) -> Any:
-    return events(**{f.name: np.empty(0, _DTYPES[str(f.type)]) for f in fields(events)})
-
-
 def settings_batch(
     lane: int, lanes: int, tenants: Mapping[str, TenantSettings], appended_ms: int
 ) -> Batch | None:
@@ -90,12 +84,12 @@ def settings_batch(
         positions=np.arange(-len(own), 0, dtype=np.int64),
         appended_ms=np.full(len(own), appended_ms, dtype=np.int64),
         scopes=[],
-        visits=_empty(VisitEvents),
-        clients=_empty(ClientEvents),
-        statuses=_empty(StatusEvents),
-        incoming=_empty(IncomingEvents),
-        payments=_empty(PaymentEvents),
-        webhooks=_empty(WebhookRows),
+        visits=nothing(VisitEvents),
+        clients=nothing(ClientEvents),
+        statuses=nothing(StatusEvents),
+        incoming=nothing(IncomingEvents),
+        payments=nothing(PaymentEvents),
+        webhooks=nothing(WebhookRows),
         imported=np.zeros(len(own), np.int8),
         settings=[SettingsEvent(row, tenant, tenants[tenant]) for row, tenant in enumerate(own)],
     )

@@ -24,7 +24,7 @@ from confluent_kafka import (
 )
 
 from flows.environment import Environment
-from flows.kafka import client_properties
+from flows.kafka import REACH_SECONDS, client_properties
 from schemas.engines import EngineError
 from schemas.outputs import DeadLetterLine
 from schemas.record import UNREADABLE, decode_outline
@@ -186,6 +186,7 @@ class LetterTopic:
                 "isolation.level": "read_committed",
                 "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
                 "enable.partition.eof": True,  # a transaction's end is no message
+                "fetch.wait.max.ms": 10,  # the next question waits behind a fetch that waits
                 "auto.offset.reset": "earliest",
             }
         )
@@ -212,14 +213,14 @@ class LetterTopic:
             yield from self._letters(partition, start.get(partition, OFFSET_BEGINNING))
 
     def _partitions(self) -> list[int]:
-        topic = self._asked(lambda: self._consumer.list_topics(DEAD, 10)).topics[DEAD]
+        topic = self._asked(lambda: self._consumer.list_topics(DEAD, REACH_SECONDS)).topics[DEAD]
         if not topic.partitions:
             raise EngineError(f"Kafka has no topic {DEAD}; `flowsell topics create` makes it")
         return sorted(topic.partitions)
 
     def _letters(self, partition: int, start: int) -> Iterator[Letter]:
         where = TopicPartition(DEAD, partition, start)
-        low, end = self._asked(lambda: self._consumer.get_watermark_offsets(where, 10))
+        low, end = self._asked(lambda: self._consumer.get_watermark_offsets(where, REACH_SECONDS))
         if max(low, start) >= end:
             return
         self._consumer.assign([where])

@@ -14,12 +14,11 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from flows.environment import Environment
-from flows.kafka import client_properties
+from flows.kafka import REACH_SECONDS, client_properties
 from schemas.engines import EngineError
 from schemas.topics import MAX_MESSAGE_BYTES, TOPICS
 
 RECORDS = TOPICS["records"].name
-REACH_SECONDS = 10.0
 PATIENCE_SECONDS = 30.0
 
 Header = tuple[str, str | bytes | None]

@@ -136,6 +136,7 @@ def topic_lines(environment: Environment, tenant: str, step: Step) -> Iterator[t
         "group.id": "flowsell-settings",
         "enable.auto.commit": False,
         "enable.partition.eof": True,
+        "fetch.wait.max.ms": 10,  # an end is told by an answer, which waits for more
         "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
     }
     consumer = Consumer(properties | asked)

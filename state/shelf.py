@@ -164,6 +164,11 @@ class Shelf:
         path = self.path(lane, manifest_name(position))
         return _decoded(path, _unsealed(path, self._get(path)), Manifest)
 
+    def holds(self, lane: int, file: File) -> bool:
+        """Whether a file is there, whatever is in it."""
+        info = self._files.get_file_info(self.path(lane, file.name))
+        return bool(info.type == fs.FileType.File)
+
     def read(self, lane: int, file: File) -> pa.Buffer:
         """A file that is what its manifest says; raises ``Untrusted``."""
         path = self.path(lane, file.name)
@@ -245,6 +250,11 @@ def manifest_name(position: int) -> str:
 def is_manifest(name: str) -> bool:
     """Whether a file of a lane's folder is a manifest, and a whole one."""
     return name.startswith("manifest-") and name.endswith(".json")
+
+
+def is_base(name: str) -> bool:
+    """Whether a file of a lane's folder is a base, whole or half-written."""
+    return name.startswith("base-")
 
 
 def position_of(name: str) -> int:

@@ -19,7 +19,16 @@ from state import archive
 from state.archive import Share, UnknownLayout
 from state.lane import LaneState
 from state.pointer import difference
-from state.shelf import File, Manifest, Shelf, Untrusted, is_manifest, manifest_name, position_of
+from state.shelf import (
+    File,
+    Manifest,
+    Shelf,
+    Untrusted,
+    is_base,
+    is_manifest,
+    manifest_name,
+    position_of,
+)
 
 _BASES_KEPT = 2
 _DELTAS_PER_BASE = 20
@@ -165,7 +174,7 @@ class SnapshotStore:
             chain = [written]
             self._merged.pop(lane, None)
         else:
-            chain = [*_chain(last, self._merged.pop(lane, None)), written]
+            chain = [*_chain(last, self._merged_of(lane)), written]
         manifest = Manifest(
             lane=lane,
             position=position,
@@ -183,10 +192,16 @@ class SnapshotStore:
             self._forget_old(lane)
         return Saved(position, len(packed), taken.is_base)
 
+    def _merged_of(self, lane: int) -> _Merged | None:
+        """The merged base that waits to be used, unless it was taken for a left-over meanwhile."""
+        merged = self._merged.pop(lane, None)
+        return merged if merged is not None and self._shelf.holds(lane, merged.base) else None
+
     def _forget_old(self, lane: int) -> None:
         """Keeps the newest bases, what was saved since, and the manifests that stand on them.
 
-        Judged by the positions in the names: what another process has just written stays.
+        Judged by the positions in the names: what another process has just written stays. A base
+        before the newest that no manifest names is of a merge that was cut off.
         """
         manifests = _readable(self._shelf, lane)
         bases = sorted({manifest.base.position for manifest in manifests}, reverse=True)
@@ -195,11 +210,18 @@ class SnapshotStore:
         oldest = bases[_BASES_KEPT - 1]
         standing = {m.position for m in manifests if m.base.position >= oldest}
         unread = set(self._shelf.positions(lane)) - {m.position for m in manifests}
+        named = {file.name for manifest in manifests for file in manifest.files}
+
+        def is_left(name: str) -> bool:
+            at = position_of(name)
+            if is_manifest(name):
+                return at not in standing | unread
+            return is_base(name) and at < bases[0] and name not in named and not unread
+
         old = [
             entry.name
             for entry in self._shelf.entries(lane)
-            if position_of(entry.name) < oldest
-            or (is_manifest(entry.name) and position_of(entry.name) not in standing | unread)
+            if position_of(entry.name) < oldest or is_left(entry.name)
         ]
         # A manifest goes before the files that it names.
         for name in sorted(old, key=lambda name: not is_manifest(name)):

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.keys import customer_id
-from tests.engine import ID_KEY, Streams, run
+from tests.engine import Streams, run
 from tests.logs import (
     DAY,
     HOUR,
@@ -24,9 +23,8 @@ from tests.logs import (
     trigger,
     visit,
 )
+from tests.people import PHONE, TENANT, ZONE
 
-TENANT, ZONE, PHONE = "t1", "Asia/Almaty", "+77011234567"
-WHO = customer_id(ID_KEY, TENANT, 77011234567)
 START = local("2026-06-15 14:00", ZONE)
 OPEN: Record = {
     "consent_default": "allow",

@@ -122,6 +122,7 @@ class Engagement:
             "FLOWSELL_OPS_PORT": "0",
         }
         self.processes: list[FlowProcess] = []
+        self._consumers: dict[str, Any] = {}
         self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap, **QUIET})
         self._producer = Producer(
             {
@@ -215,24 +216,17 @@ class Engagement:
 
     def committed(self, group: str = GROUP) -> dict[int, tuple[int, str | None]]:
         """C of each lane, and what its commit carries."""
-        consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, **QUIET, "group.id": group})
         asked = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
-        found = answered(lambda: consumer.committed(asked, timeout=30))
-        consumer.close()
+        found = answered(lambda: self._asks(group).committed(asked, timeout=30))
         return {one.partition: (max(one.offset, 0), one.metadata) for one in found}
 
     def ends(self) -> dict[int, int]:
         """The end of each lane's log."""
-        consumer = Consumer(
-            {"bootstrap.servers": self.kafka.bootstrap, **QUIET, "group.id": "ends"}
-        )
         asked = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
-        ends = {
-            one.partition: answered(partial(consumer.get_watermark_offsets, one, 10))[1]
+        return {
+            one.partition: answered(partial(self._asks(GROUP).get_watermark_offsets, one, 10))[1]
             for one in asked
         }
-        consumer.close()
-        return ends
 
     def is_committed(self) -> bool:
         """Whether every lane is committed up to its end."""
@@ -258,6 +252,7 @@ class Engagement:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,  # an end is told by an answer, which waits for more
             }
         )
         there = range(len(consumer.list_topics(topic, 10).topics[topic].partitions))
@@ -296,8 +291,17 @@ class Engagement:
         assert_pointers(self.committed(), due)
         return due
 
+    def _asks(self, group: str) -> Any:
+        """A client that asks about a group and never joins it; kept, for it is asked often."""
+        if group not in self._consumers:
+            servers = {"bootstrap.servers": self.kafka.bootstrap}
+            self._consumers[group] = Consumer(servers | QUIET | {"group.id": group})
+        return self._consumers[group]
+
     def close(self) -> None:
         """End what still runs."""
+        for consumer in self._consumers.values():
+            consumer.close()
         for process in self.processes:
             if process.is_running:
                 process.kill()

@@ -26,7 +26,7 @@ def _shared() -> KafkaServer:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaServer]:
-    """The broker of this test process; tests that use it are of the xdist group ``kafka``."""
+    """The broker of this test process."""
     try:
         server = _shared()
     except KafkaUnavailableError as reason:

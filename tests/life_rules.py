@@ -184,8 +184,7 @@ class RuledLife(Life):
         chance, event = self.chance, self.moment()
         text, digits = chance.choice(SAYINGS), f"{place.phone[1:]}{chance.choice((1, 1, 2, 3))}"
         if chance.random() < 0.5:
-            told = message_in(place.tenant, event, f"m{event}", f"+{digits}")
-            told["body"]["text"] = text
+            told = message_in(place.tenant, event, f"m{event}", f"+{digits}", text)
         else:
             sender = digits if chance.random() < 0.7 else "KZ.1001"
             told = whatsapp_message(place.tenant, event, f"w{event}", sender)

@@ -103,10 +103,10 @@ def card(tenant: str, at: When, id: str, **body: Any) -> Record:
     )
 
 
-def message_in(tenant: str, at: When, id: str, phone: str) -> Record:
-    """A ``generic`` incoming message that asks nothing of us."""
+def message_in(tenant: str, at: When, id: str, phone: str, text: str = "здравствуйте") -> Record:
+    """A ``generic`` incoming message that asks nothing of us, unless told."""
     body = {"type": "message_in", "message_id": id, "phone": phone, "channel": "whatsapp"}
-    body |= {"text": "здравствуйте", "at": stamp(at)}
+    body |= {"text": text, "at": stamp(at)}
     return envelope("webhook", tenant, at, provider="generic", body=body)
 
 

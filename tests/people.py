@@ -1,4 +1,4 @@
-"""Records in which messengers name people: with a phone beside their own name, or without.
+"""The one customer of most tests, and records in which messengers name people.
 
 Takes: the tenant, when, ids, digits of a phone or ``None``, the messenger's name of the person
 Out:   records as dicts
@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas.keys import customer_id
+from tests.engine import ID_KEY
 from tests.logs import Record, When, wazzup_message, whatsapp_message, whatsapp_status
 
+TENANT, ZONE, PHONE = "t1", "Asia/Almaty", "+77011234567"
+WHO = customer_id(ID_KEY, TENANT, 77011234567)
 BSUID = "whatsapp_bsuid"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import redirect_stdout
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -28,10 +29,17 @@ SIZES = ["--tenants", "4", "--customers", "250", "--days", "120", "--seed", "3"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo") / "out"
-    assert run(["demo", *SIZES, "--out", str(out), "--no-progress", "--json"]) == 0
-    return out
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a demo, and what it printed."""
+    out, printed = tmp_path_factory.mktemp("demo") / "out", io.StringIO()
+    with redirect_stdout(printed):
+        assert run(["demo", *SIZES, "--out", str(out), "--json"]) == 0
+    return out, printed.getvalue()
+
+
+@pytest.fixture
+def folder(demo: tuple[Path, str]) -> Path:
+    return demo[0]
 
 
 def rows(folder: Path, stream: str) -> list[dict[str, Any]]:
@@ -62,11 +70,10 @@ def drawn(folder: Path, locale: str, width: int) -> str:
     return text.getvalue()
 
 
-def test_the_json_adds_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["demo", *SIZES, "--out", str(tmp_path / "out"), "--json"]) == 0
-    (line,) = capsys.readouterr().out.splitlines()
+def test_the_json_adds_up(demo: tuple[Path, str]) -> None:
+    out, printed = demo
+    (line,) = printed.splitlines()
     told = json.loads(line)
-    out = tmp_path / "out"
     assert told["clickhouse"] == str(out / "clickhouse")
     last = {row["customer_id"]: row for row in rows(out, "profiles")}
     known = [row for row in last.values() if "segment" in row]

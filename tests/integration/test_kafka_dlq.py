@@ -17,8 +17,6 @@ from tests.kafka_flow import DEAD, LANES, QUIET, RECORDS, Engagement, wait_until
 from tests.logs import lines_of, visit
 from tests.recovery.log import life
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 TENANT = "t0001"
 OTHER = next(t for t in ("t2", "t3", "t4", "t5") if lane_of(t, LANES) != lane_of(TENANT, LANES))
 OWN = [("source", b"gateway-7"), ("attempt", b"2")]
@@ -176,5 +174,7 @@ def test_a_broker_that_is_not_there_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FLOWSELL_KAFKA", "localhost:1")
+    monkeypatch.setattr("flows.letters.REACH_SECONDS", 1.0)
+    monkeypatch.setattr("flows.letters.ANSWER_SECONDS", 0.0)
     assert run(["dlq", "show"]) == 3
     assert "flowsell: Kafka at localhost:1" in capsys.readouterr().err

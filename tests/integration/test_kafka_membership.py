@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import psutil
 import pytest
 
 from tests.kafka_flow import LANES, Engagement, FlowProcess, wait_until
 from tests.recovery.log import life
-
-pytestmark = pytest.mark.xdist_group("kafka")
 
 PIECE = 500
 SHORT_SESSION = "2000"
@@ -26,7 +25,17 @@ def pieces(records: int) -> Iterator[list[bytes]]:
     return (log[at : at + PIECE] for at in range(0, len(log), PIECE))
 
 
-def settle(engagement: Engagement) -> None:
+def feed(engagement: Engagement, log: Iterable[list[bytes]]) -> None:
+    """Everything, until it is committed."""
+    for piece in log:
+        engagement.append(piece)
+    engagement.wait_committed(120)
+
+
+def settle(engagement: Engagement, *processes: FlowProcess) -> None:
+    """The processes drain, and everything that is owed is there once."""
+    for process in processes:
+        assert process.end() == 0, process.said
     assert engagement.assert_settled().count("commands")
 
 
@@ -62,8 +71,7 @@ def test_a_second_process_of_the_same_instance_fences_the_first(engagement: Enga
     assert first.wait() == 3
     assert "flowsell: Kafka ends this" in first.said
     engagement.wait_committed()
-    assert second.end() == 0, second.said
-    settle(engagement)
+    settle(engagement, second)
 
 
 def test_a_process_that_joins_takes_lanes_and_one_that_drains_gives_them_back_at_once(
@@ -72,13 +80,9 @@ def test_a_process_that_joins_takes_lanes_and_one_that_drains_gives_them_back_at
     session(engagement, LONG_SESSION)
     log = pieces(10_000)
     first, second = both(engagement)
-    for _ in range(8):
-        engagement.append(next(log))
-    engagement.wait_committed()
+    feed(engagement, islice(log, 8))
     assert second.end() == 0, second.said
-    for piece in log:
-        engagement.append(piece)
-    engagement.wait_committed()
+    feed(engagement, log)
     assert first.end() == 0, first.said
     assert first.said.count("lanes assigned") == 3
     settle(engagement)
@@ -94,14 +98,10 @@ def test_a_killed_process_gets_its_lanes_back_and_the_others_keep_theirs(
     second.kill()
     engagement.append(next(log))
     second = engagement.start("engagement-1")
-    for piece in log:
-        engagement.append(piece)
-    engagement.wait_committed()
+    feed(engagement, log)
     assert first.said.count("lanes assigned") == 2
     assert second.said.count("lanes assigned") == 1
-    assert first.end() == 0, first.said
-    assert second.end() == 0, second.said
-    settle(engagement)
+    settle(engagement, first, second)
 
 
 def test_the_lanes_of_a_killed_process_that_stays_away_move_when_its_session_ends(
@@ -112,11 +112,8 @@ def test_the_lanes_of_a_killed_process_that_stays_away_move_when_its_session_end
     first, second = both(engagement)
     engagement.append(next(log))
     second.kill()
-    for piece in log:
-        engagement.append(piece)
-    engagement.wait_committed()
-    assert first.end() == 0, first.said
-    settle(engagement)
+    feed(engagement, log)
+    settle(engagement, first)
 
 
 def test_a_process_that_was_stopped_past_its_session_and_wakes_commits_nothing_of_the_past(
@@ -128,25 +125,15 @@ def test_a_process_that_was_stopped_past_its_session_and_wakes_commits_nothing_o
     for _ in range(3):
         engagement.append(next(log))
     second.stop()
-    for _ in range(3):
-        engagement.append(next(log))
-    engagement.wait_committed()  # the first has taken its lanes
+    feed(engagement, islice(log, 3))  # the first has taken its lanes
     second.wake()
-    for piece in log:
-        engagement.append(piece)
-    engagement.wait_committed()
+    feed(engagement, log)
     assert has_ended_well(second), second.said
-    assert first.end() == 0, first.said
-    settle(engagement)
+    settle(engagement, first)
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        "commit_transaction",
-        pytest.param("send_offsets_to_transaction", marks=pytest.mark.faults),
-    ],
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("step", ["send_offsets_to_transaction", "commit_transaction"])
 def test_a_process_that_was_stopped_inside_a_transaction_and_wakes_commits_nothing_of_the_past(
     engagement: Engagement, step: str
 ) -> None:
@@ -158,14 +145,11 @@ def test_a_process_that_was_stopped_inside_a_transaction_and_wakes_commits_nothi
         engagement.append(next(log))
         time.sleep(0.2)
     second = engagement.start("engagement-1")
-    for piece in log:
-        engagement.append(piece)
-    engagement.wait_committed(120)  # the broker ends the open transaction before
+    feed(engagement, log)  # the broker ends the open transaction before
     first.wake()
     second.wait_owning()
     assert has_ended_well(first), first.said
-    assert second.end() == 0, second.said
-    settle(engagement)
+    settle(engagement, second)
 
 
 def is_stopped(process: FlowProcess) -> bool:
@@ -183,14 +167,10 @@ def test_processes_of_one_host_share_the_lanes_and_a_killed_one_is_started_again
     log = pieces(6_000)
     host = engagement.start("host", processes=2)
     wait_until(lambda: host.said.count("lanes assigned") >= 2, 60)
-    for _ in range(3):
-        engagement.append(next(log))
-    engagement.wait_committed()
+    feed(engagement, islice(log, 3))
     victim, _ = children(host)
     os.kill(victim, signal.SIGKILL)
-    for piece in log:
-        engagement.append(piece)
-    engagement.wait_committed()
+    feed(engagement, log)
     assert host.said.count("process started") == 3
     assert '"code": 137' in host.said
     assert host.end() == 0, host.said
@@ -211,8 +191,7 @@ def test_processes_drain_when_their_supervisor_is_killed(engagement: Engagement)
     assert host.said.count('"drained"') == 2
     last = engagement.start("host-0")
     engagement.wait_committed()
-    assert last.end() == 0, last.said
-    settle(engagement)
+    settle(engagement, last)
 
 
 @pytest.mark.faults

@@ -32,8 +32,6 @@ from tests.kafka_flow import (
 )
 from tests.recovery.log import life
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 SIZE = 3_000
 
 

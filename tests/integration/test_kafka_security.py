@@ -18,8 +18,6 @@ from tests.kafka_secured import PASSWORD, SecuredKafka, authority
 from tests.obligations import assert_exactly_once
 from tests.recovery.log import life
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[SecuredKafka]:

@@ -17,8 +17,6 @@ from sinks.kafka import KafkaCommitter
 from state.control import Folded
 from tests.kafka_flow import LANES, QUIET, RECORDS, Engagement, wait_until
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 SEGMENTS = TOPICS["segments"].name
 
 

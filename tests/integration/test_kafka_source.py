@@ -17,8 +17,6 @@ from state.control import Assigned, Data
 from state.lane import LaneState
 from tests.kafka_flow import ID_KEY, LANES, QUIET, Engagement
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 PAD = "x" * 1_000
 BEAT = json.dumps({"kind": "heartbeat", "received_at": "2026-11-22T10:00:00Z", "pad": PAD}).encode()
 HUGE = json.dumps({"kind": "heartbeat", "pad": PAD * 8_000}).encode()

@@ -19,8 +19,6 @@ from tests.kafka_flow import Engagement, wait_until
 from tests.obligations import assert_exactly_once
 from tests.recovery.log import life
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 FLOWSELL = str(Path(sys.executable).with_name("flowsell"))
 OLDER = "tests.recovery.older"
 NEVER = "600"
@@ -141,7 +139,10 @@ def test_verify_finds_that_other_outputs_were_committed(engagement: Engagement) 
         assert "comes from other outputs than were committed there" in wrong["what"]
 
 
-@pytest.mark.parametrize("harm", ["base gone", "manifests gone", "bit flipped"])
+@pytest.mark.parametrize(
+    "harm",
+    ["base gone", "manifests gone", pytest.param("bit flipped", marks=pytest.mark.faults)],
+)
 def test_a_lane_whose_files_were_harmed_starts_by_the_remedy_with_a_longer_replay(
     engagement: Engagement, harm: str
 ) -> None:

@@ -6,12 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from schemas.topics import TOPICS
 from tests.kafka_flow import LANES, RECORDS, Engagement
-
-pytestmark = pytest.mark.xdist_group("kafka")
 
 FLOWSELL = str(Path(sys.executable).with_name("flowsell"))
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from flows.run import GROUP
 from tests.kafka_flow import LANES, QUIET, RECORDS, Engagement, wait_until
 from tests.recovery.log import life
-
-pytestmark = pytest.mark.xdist_group("kafka")
 
 
 def drained(engagement: Engagement) -> None:

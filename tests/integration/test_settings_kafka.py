@@ -11,8 +11,6 @@ from flows.cli import run
 from schemas.keys import lane_of
 from tests.kafka_flow import RECORDS, Engagement
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 TENANTS = ("salon", "студия 7", 'with "quotes"')
 
 
@@ -66,6 +64,7 @@ def test_a_broker_that_is_down_is_exit_code_3(
     settings_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLOWSELL_KAFKA", "127.0.0.1:1")
+    monkeypatch.setattr("flows.records.REACH_SECONDS", 1.0)
     monkeypatch.setenv("FLOWSELL_LOG", "json")
     assert run(["settings", "apply", str(settings_file), "--kafka"]) == 3
     assert "flowsell: Kafka at 127.0.0.1:1: " in capsys.readouterr().err

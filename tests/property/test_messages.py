@@ -16,9 +16,10 @@ from operators.fold import fold
 from operators.prune import prune
 from schemas.keys import command_id
 from state.lane import LaneState
-from tests.bookings import DUE, START, TENANT, TOLD, booked, rules
+from tests.bookings import DUE, START, TOLD, booked, rules
 from tests.engine import ID_KEY, chunk_of, pieces
 from tests.logs import DAY, HOUR, MINUTE, SECOND, Record, lines_of, message_in, stamp
+from tests.people import TENANT
 from tests.unit.test_messages import SENT, Counts, folded, receipt, status
 
 

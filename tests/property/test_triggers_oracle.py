@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.decided import (
@@ -38,6 +38,7 @@ def assert_alike(log: list[Record], scope: Scope) -> dict[str, Town]:
 
 
 @pytest.mark.parametrize("kind", WHOLE.kinds)
+@settings(max_examples=settings().max_examples // 2)  # all of them together are tried as well
 @given(st.data())
 def test_the_fold_decides_each_kind_of_trigger_as_the_simulator_does(
     kind: str, data: st.DataObject

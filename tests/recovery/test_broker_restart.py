@@ -10,8 +10,6 @@ import pytest
 from tests.kafka_flow import Engagement, FlowProcess, wait_until
 from tests.recovery.log import life
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 PIECE = 500
 LONGER_THAN_A_TRANSACTION = 15.0
 

@@ -10,8 +10,6 @@ import pytest
 from tests.kafka_flow import Engagement, FlowProcess
 from tests.recovery.log import feeding, is_short
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 SEED = 20_261_122
 OFTEN = ("none", "before", "0", "0.5")
 """Snapshots twice a second, so that starts find them at all ages."""

@@ -24,8 +24,6 @@ from tests.recovery.runner import (
     SNAPSHOT_STEPS,
 )
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 SEED = 2
 PIECE = 250
 COMMIT = (
@@ -160,19 +158,11 @@ def test_a_kill_inside_each_step_of_an_assignment_and_a_restore_loses_and_repeat
     finish(engagement, log)
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [
-        pytest.param(REVOKE[2:3], id="one"),
-        pytest.param(REVOKE, id="all", marks=pytest.mark.faults),
-    ],
-)
-def test_a_kill_inside_a_revoke_loses_and_repeats_nothing(
-    engagement: Engagement, steps: Sequence[tuple[str, str]]
-) -> None:
+@pytest.mark.faults
+def test_a_kill_inside_a_revoke_loses_and_repeats_nothing(engagement: Engagement) -> None:
     engagement.environment["FLOWSELL_KAFKA_SESSION_TIMEOUT_MS"] = "1500"
     log = pieces(60_000, size=20)
-    for step, moment in steps[::2] if is_short() else steps:
+    for step, moment in REVOKE[::2] if is_short() else REVOKE:
         die_in_a_revoke(engagement, log, step, moment)
     finish(engagement, log)
 

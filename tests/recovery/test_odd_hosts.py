@@ -12,8 +12,6 @@ from tests.kafka_flow import DEAD, LANES, RECORDS, Engagement, wait_until
 from tests.logs import lines_of, visit
 from tests.recovery.log import feeding, is_short, life
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 SEED = 9
 TENANT = "t0001"
 BEAT = b'{"kind":"heartbeat"'

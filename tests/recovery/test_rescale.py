@@ -7,8 +7,6 @@ import pytest
 from tests.kafka_flow import Engagement, FlowProcess
 from tests.recovery.log import feeding, is_short
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 SEED = 7
 OFTEN = ("none", "before", "0", "0.5")
 

@@ -20,7 +20,7 @@ from benchmarks.broker import (
 from tests.kafka_flow import QUIET, RECORDS, Engagement, wait_until
 from tests.recovery.log import feeding
 
-pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 BROKERS = 3
 

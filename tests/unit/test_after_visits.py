@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.agenda import PHONE, START, came, known, lived, rule, rules, sent, told
+from tests.agenda import START, came, known, lived, rule, rules, sent, told
 from tests.engine import run
 from tests.logs import DAY, HOUR, MINUTE, card, heartbeat, history, lines_of, local, ms, stamp
+from tests.people import PHONE
 
 THANKS = rule("after_visit", after="2h")
 DUE = START + 3 * HOUR

@@ -6,9 +6,10 @@ import numpy as np
 
 from operators.birthdays import birthday_days
 from operators.texts import day_text
-from tests.agenda import START, TENANT, WHO, came, known, lived, rule, rules, sent, told
+from tests.agenda import START, came, known, lived, rule, rules, sent, told
 from tests.engine import run
 from tests.logs import DAY, HOUR, MINUTE, card, heartbeat, lines_of, local
+from tests.people import TENANT, WHO
 
 ZONE = "Asia/Almaty"
 DAY_OF = local("2026-06-20 11:00", ZONE)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from schemas.keys import customer_id, in_holdout
-from tests.engine import ID_KEY, Streams, comparable, run
+from schemas.keys import in_holdout
+from tests.engine import Streams, comparable, run
 from tests.logs import (
     DAY,
     HOUR,
@@ -25,10 +25,8 @@ from tests.logs import (
     trigger,
     visit,
 )
-from tests.people import telegram
+from tests.people import PHONE, TENANT, WHO, ZONE, telegram
 
-TENANT, ZONE, PHONE = "t1", "Asia/Almaty", "+77011234567"
-WHO = customer_id(ID_KEY, TENANT, 77011234567)
 NOON = local("2026-06-01 12:00", ZONE)
 TOLD = {"scoring": {"monetary": [500_000, 100_000], "frequency": [3, 2]}}
 OFFER = trigger("segment_entered", segments=["312"], channels=["whatsapp", "sms"], cooldown_days=0)
@@ -46,9 +44,7 @@ def came(at: int = NOON, id: str = "v1", tenant: str = TENANT, **told: Any) -> R
 
 
 def says(text: str, at: int, phone: str = PHONE) -> Record:
-    told = message_in(TENANT, at, f"m{at}", phone)
-    told["body"]["text"] = text
-    return told
+    return message_in(TENANT, at, f"m{at}", phone, text)
 
 
 def failed(command: str, at: int, channel: str = "whatsapp", error: int = 131026) -> Record:

@@ -9,11 +9,8 @@ import pytest
 
 from tests.bookings import (
     DUE,
-    PHONE,
     START,
-    TENANT,
     TOLD,
-    ZONE,
     booked,
     commands,
     decisions,
@@ -22,6 +19,7 @@ from tests.bookings import (
 )
 from tests.engine import Row, Streams, comparable, run
 from tests.logs import DAY, HOUR, Record, envelope, heartbeat, lines_of, settings, stamp, trigger
+from tests.people import PHONE, TENANT, ZONE
 
 NUMBER = 77011234567
 CUTS: list[Iterable[int]] = [range(9), [1, 3], [2]]

@@ -14,7 +14,7 @@ from operators.fold import fold
 from schemas.keys import alias_customer_id, command_id, customer_id, text_keys
 from state.lane import LaneState
 from state.messages import THEIRS, UNASKED, command_keys, message_keys
-from tests.bookings import DUE, START, TENANT, TOLD, booked, rules
+from tests.bookings import DUE, START, TOLD, booked, rules
 from tests.engine import ID_KEY, chunk_of, pieces
 from tests.logs import (
     DAY,
@@ -28,7 +28,7 @@ from tests.logs import (
     message_in,
     stamp,
 )
-from tests.people import BSUID, is_written_to, writes
+from tests.people import BSUID, TENANT, is_written_to, writes
 
 PHONE = 77011234567
 SENT = command_id(TENANT, "reminder", f"visit:generic::v1@{stamp(START)[:16]}Z")

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from flows.cli import run
-from tests.bookings import START, TENANT, TOLD, booked
+from tests.bookings import START, TOLD, booked
 from tests.logs import HOUR, Record, heartbeat, lines_of, settings, trigger
+from tests.people import TENANT
 
 AT = TOLD - HOUR
 REMINDER = {"id": "day", "channels": ["sms"], "template": "see_you"}

@@ -27,8 +27,8 @@ from tests.logs import (
     trigger,
     visit,
 )
+from tests.people import PHONE, TENANT, ZONE
 
-TENANT, ZONE, PHONE = "t1", "Asia/Almaty", "+77011234567"
 NIGHT = local("2026-06-01 23:30", ZONE)
 MORNING = local("2026-06-02 10:00", ZONE)
 TOLD = {"scoring": {"monetary": [500_000, 100_000]}, "quiet_hours": ["21:00", "10:00"]}
@@ -45,9 +45,7 @@ def came(at: int = NIGHT, id: str = "v1", **told: Any) -> Record:
 
 
 def says(text: str, at: int) -> Record:
-    told = message_in(TENANT, at, f"m{at}", PHONE)
-    told["body"]["text"] = text
-    return told
+    return message_in(TENANT, at, f"m{at}", PHONE, text)
 
 
 def after(*log: Record, until: int = MORNING + HOUR) -> Streams:

@@ -6,12 +6,9 @@ from typing import Any
 
 from tests.bookings import (
     DUE,
-    PHONE,
     RULE,
     START,
-    TENANT,
     TOLD,
-    ZONE,
     after,
     booked,
     commands,
@@ -33,6 +30,7 @@ from tests.logs import (
     record,
     settings,
 )
+from tests.people import PHONE, TENANT, ZONE
 
 
 def test_after_an_outage_over_its_start_it_is_stale() -> None:

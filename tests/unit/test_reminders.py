@@ -7,12 +7,8 @@ from datetime import UTC, datetime
 from schemas.keys import command_id, decision_id
 from tests.bookings import (
     DUE,
-    PHONE,
     START,
-    TENANT,
     TOLD,
-    WHO,
-    ZONE,
     after,
     booked,
     commands,
@@ -22,6 +18,7 @@ from tests.bookings import (
 )
 from tests.engine import Row, Streams, run
 from tests.logs import DAY, HOUR, MINUTE, heartbeat, lines_of, ms
+from tests.people import PHONE, TENANT, WHO, ZONE
 
 
 def shown(moment: int) -> str:

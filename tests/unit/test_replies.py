@@ -6,8 +6,9 @@ import pytest
 
 from operators.replies import matches
 from schemas.keys import text_key
-from tests.agenda import START, WHO, lived, rule, rules, sent, told, wrote
+from tests.agenda import START, lived, rule, rules, sent, told, wrote
 from tests.logs import DAY, HOUR, MINUTE, ms
+from tests.people import WHO
 
 ANSWERS = rule("reply")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from schemas.keys import command_id, customer_id
-from tests.engine import ID_KEY, Row, Streams, comparable, run
+from schemas.keys import command_id
+from tests.engine import Row, Streams, comparable, run
 from tests.logs import (
     DAY,
     HOUR,
@@ -24,9 +24,8 @@ from tests.logs import (
     trigger,
     visit,
 )
+from tests.people import PHONE, TENANT, WHO, ZONE
 
-TENANT, ZONE, PHONE = "t1", "Asia/Almaty", "+77011234567"
-WHO = customer_id(ID_KEY, TENANT, 77011234567)
 CAME = local("2026-06-01 12:00", ZONE)
 SCORING = {
     "window_days": 60,

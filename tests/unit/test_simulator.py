@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from schemas.keys import customer_id
 from tests.decided import (
     WHOLE,
     by_fold,
@@ -17,7 +16,6 @@ from tests.decided import (
     funnel_of,
     simulated,
 )
-from tests.engine import ID_KEY
 from tests.logs import (
     DAY,
     HOUR,
@@ -34,9 +32,8 @@ from tests.logs import (
     visit,
     whatsapp_status,
 )
+from tests.people import PHONE, TENANT, ZONE
 
-TENANT, ZONE, PHONE = "t1", "Asia/Almaty", "+77011234567"
-WHO = customer_id(ID_KEY, TENANT, 77011234567)
 NOON = local("2026-06-01 12:00", ZONE)
 BEGAN = NOON - 5 * DAY
 
@@ -95,8 +92,7 @@ def test_a_birthday_in_quiet_hours_is_held_until_their_end() -> None:
 
 
 def test_a_stop_between_hold_and_release_refuses_what_was_held() -> None:
-    stop = message_in(TENANT, local("2026-06-02 09:30", ZONE), "m1", PHONE)
-    stop["body"]["text"] = "Стоп!"
+    stop = message_in(TENANT, local("2026-06-02 09:30", ZONE), "m1", PHONE, "Стоп!")
     before = ticking(NOON, local("2026-06-02 09:20", ZONE))
     after = ticking(local("2026-06-02 09:40", ZONE), NOON + DAY)
     yes = card(TENANT, local("2026-06-02 09:40", ZONE), "crm-2", version=1, phone=PHONE,

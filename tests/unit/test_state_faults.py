@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -260,6 +260,55 @@ def test_a_step_of_a_save_that_fails_leaves_the_snapshot_before_it(
     for position in range(lane.position + 1, C + 1, 2):
         store.save(folded(lane, position))
     assert_right(restored(tmp_path, C))
+
+
+def test_a_base_whose_merge_was_cut_off_is_gone_with_the_next_base(tmp_path: Path) -> None:
+    unused = merged_and_cut_off(tmp_path)
+    goes_on(tmp_path, C)
+    assert not unused.exists()
+    assert verified(tmp_path).findings == []
+    assert_right(restored(tmp_path, C))
+
+
+def test_a_process_that_wakes_after_its_merge_does_without_a_base_that_is_gone(
+    tmp_path: Path,
+) -> None:
+    store, lane = written(tmp_path, range(7, 61, 6))
+    store.merge(0)
+    taken = store.take(folded(lane, 66))
+    before = {*(tmp_path / "lane-0000").glob("base-*")}
+    goes_on(tmp_path, C)
+    assert not before <= {*(tmp_path / "lane-0000").glob("base-*")}
+    store.write(taken)
+    assert verified(tmp_path).findings == []
+    assert_right(restored(tmp_path, C))
+
+
+def written(folder: Path, positions: Iterable[int]) -> tuple[SnapshotStore, LaneState]:
+    """A lane saved at each position, and never merged."""
+    store, lane = SnapshotStore(str(folder), FINGERPRINT), LaneState(0, ID_KEY)
+    for position in positions:
+        store.write(store.take(folded(lane, position)))
+    return store, lane
+
+
+def merged_and_cut_off(folder: Path) -> Path:
+    """The base that a process has merged and died before it used it."""
+    store, _ = written(folder, range(7, 61, 6))
+    before = {*(folder / "lane-0000").glob("base-*")}
+    store.merge(0)
+    [unused] = {*(folder / "lane-0000").glob("base-*")} - before
+    return unused
+
+
+def goes_on(folder: Path, end: int) -> None:
+    """The lane's next life, until it stands on another base."""
+    store = SnapshotStore(str(folder), FINGERPRINT)
+    lane = store.restore(0, ID_KEY, end)
+    store.write(store.take(folded(lane, lane.position + 4)))
+    store.merge(0)
+    for position in range(lane.position + 4, end + 1, 8):
+        store.write(store.take(folded(lane, position)))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.agenda import START, TENANT, ZONE, came, known, lived, rule, rules, sent, told
+from tests.agenda import START, came, known, lived, rule, rules, sent, told
 from tests.bookings import booked
 from tests.logs import DAY, HOUR, MINUTE, card, local, ms, whatsapp_message
+from tests.people import TENANT, ZONE
 
 THANKS = rule("after_visit", after="2h")
 BACK = rule("winback", after_days=20, at="12:30")

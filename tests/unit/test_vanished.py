@@ -7,8 +7,9 @@ import pytest
 
 from operators.agenda import vanished
 from operators.held import Waiting
-from tests.agenda import PHONE, START, came, lived, rule, rules
+from tests.agenda import START, came, lived, rule, rules
 from tests.logs import DAY, HOUR, Record, visit
+from tests.people import PHONE
 
 MISSED = visit("t1", START, "v1", status="no_show", phone=PHONE, starts_at=START, version=1)
 BOOKED = visit("t1", START + DAY, "v1", status="booked", phone=PHONE, starts_at=START, version=2)

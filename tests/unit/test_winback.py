@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from operators.rebooks import NO_INTERVAL, usual_intervals
-from tests.agenda import PHONE, START, WHO, ZONE, came, lived, rule, rules, sent, told
+from tests.agenda import START, came, lived, rule, rules, sent, told
 from tests.engine import run
 from tests.logs import (
     DAY,
@@ -24,6 +24,7 @@ from tests.logs import (
     visit,
     wall,
 )
+from tests.people import PHONE, WHO, ZONE
 
 BACK = rule("winback", after_days=20, at="12:30")
 CALLED = local("2026-07-05 12:30", ZONE)
