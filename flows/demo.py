@@ -32,6 +32,7 @@ from flows.stop import Stop, draining_on_signals
 from flows.stories import Story, choose, tell
 from flows.summary import print_json
 from flows.texts import TEXTS
+from flows.uplift import as_json
 from flows.views import QUERY, Views, read_views
 from sinks.clickhouse_target import Embedded
 from sinks.files import FILES, POSITION_FILE, OutputUnusable
@@ -145,6 +146,8 @@ class Shown:
             "segment_changes": self.figures.changes,
             "transitions": self.figures.moves,
             "commands": [row.as_json() for row in self.figures.triggers],
+            "funnel": [each.as_json() for each in self.views.funnel] if self.views else [],
+            "uplift": as_json(self.views.uplift)["uplift"] if self.views else [],
             "dead_letters": self.summary.dead_letters,
             "story": self.story
             and {
@@ -186,6 +189,7 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
                 each.tenant: (each.settings["name"], each.place.currency)
                 for each in businesses(life.tenants, life.seed)
             },
+            effect=life.effect,
         )
         return Shown(run, summary, figures(tables), story, views)
 

@@ -52,7 +52,7 @@ def drawn(folder: Path, locale: str, width: int) -> str:
     show(
         Console(file=text, width=width, highlight=False),
         TEXTS[locale],
-        Run(12_345, 4, datetime(2026, 1, 5), datetime(2026, 5, 4), 1.5, 2.25, 98_765, NAMES),
+        Run(12_345, 4, datetime(2026, 1, 5), datetime(2026, 5, 4), 1.5, 2.25, 98_765, NAMES, 20.0),
         figures(tables),
         {"json": 7, "clock": 1},
         story,
