@@ -135,24 +135,27 @@ class Life:
         if not people:
             return
         if command["category"] == "marketing":
-            self._call(people, command, made)
+            self._call(people, phone, command, made)
         if self._rng.random() < FORGETS:
             at = made + int((0.2 + 20 * self._rng.random()) * DAY)
             tenant, identity = self._business.tenant.encode(), command["customer_id"].encode()
             self._put(at, 300, forget_record, (tenant, identity))
             people[-1].left, people[-1].until = 0, at // DAY
 
-    def _call(self, people: list[Customer], command: Mapping[str, Any], made: int) -> None:
-        """A contact, and what it brings about."""
+    def _call(
+        self, people: list[Customer], phone: bytes, command: Mapping[str, Any], made: int
+    ) -> None:
+        """A contact of those who share a phone, and what it brings about."""
         who, trigger, zone = people[-1], command["trigger"], self._business.place.zone
         day = (made + offset_ms(zone, made // DAY)) // DAY
         until = (last_credit(day, self._cooldowns[trigger]) + 1) * DAY - offset_ms(zone, day)
         starts = [start for each in people for start in (each.coming, each.called)]
-        anyway = any(made < start <= until for start in starts)
+        # whose phone is another one by now cannot return as this customer
+        settled = who.phone != phone or any(made < start <= until for start in starts)
         if made < who.called <= made + RETURN_DAYS * DAY and who.called_by != trigger:
             self._pull.passes(who.called_by, trigger)
             who.called_by = trigger
-        if self._pull.lures(trigger, command["customer_id"], day, anyway, self._rng):
+        if self._pull.lures(trigger, command["customer_id"], day, settled, self._rng):
             self._lure(who, made, command["command_id"])
             who.called_by = trigger
 
