@@ -197,7 +197,7 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
 @click.command("demo")
 @click.option("--tenants", default=12, show_default=True, type=click.IntRange(1, 2_500))
 @click.option("--customers", default=5_500, show_default=True, type=click.IntRange(1, 1_000_000))
-@click.option("--days", default=150, show_default=True, type=click.IntRange(1, 1_095))
+@click.option("--days", default=162, show_default=True, type=click.IntRange(1, 1_095))
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0))
 @click.option(
     "--effect",

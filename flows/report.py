@@ -212,7 +212,7 @@ def commands(texts: Texts, figures: Figures) -> RenderableType:
 
 def funnel(texts: Texts, views: Views) -> RenderableType:
     """How far commands came, by trigger and channel."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
     for at, column in enumerate(texts.funnel_columns):
         table.add_column(column, justify="right" if at > 1 else "left", no_wrap=True)
     for each in views.funnel:
@@ -229,14 +229,14 @@ def returns(texts: Texts, views: Views, points: float) -> RenderableType:
     title = Text(texts.uplift, style="bold")
     if not views.uplift:
         return Group(title, Text(texts.no_uplift, style="dim"))
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
     for at, column in enumerate(texts.uplift_columns):
-        table.add_column(column, justify="right" if 0 < at < 5 else "left", no_wrap=at < 5)
+        table.add_column(column, justify="right" if 0 < at < 5 else "left", no_wrap=True)
     for each in views.uplift:
         told = texts.verdicts[each.verdict]
         if each.verdict != "too_few":
             value, low, high = (f"{100 * (share or 0):+.1f}" for share in each.rate)
-            told = f"{value} ({low} … {high}), {told}"
+            told = f"{value} ({low} … {high}) {told}"
         arms = [
             count
             for arm in (each.treated, each.holdout)
