@@ -32,6 +32,7 @@ from flows.stop import Stop, draining_on_signals
 from flows.stories import Story, choose, tell
 from flows.summary import print_json
 from flows.texts import TEXTS
+from flows.uplift import as_json
 from flows.views import QUERY, Views, read_views
 from sinks.clickhouse_target import Embedded
 from sinks.files import FILES, POSITION_FILE, OutputUnusable
@@ -145,6 +146,8 @@ class Shown:
             "segment_changes": self.figures.changes,
             "transitions": self.figures.moves,
             "commands": [row.as_json() for row in self.figures.triggers],
+            "funnel": [each.as_json() for each in self.views.funnel] if self.views else [],
+            "uplift": as_json(self.views.uplift)["uplift"] if self.views else [],
             "dead_letters": self.summary.dead_letters,
             "story": self.story
             and {
@@ -186,6 +189,7 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
                 each.tenant: (each.settings["name"], each.place.currency)
                 for each in businesses(life.tenants, life.seed)
             },
+            effect=life.effect,
         )
         return Shown(run, summary, figures(tables), story, views)
 
@@ -193,7 +197,7 @@ def demo(life: Life, what: Replay, stop: Stop, words: dict[str, str], shown: boo
 @click.command("demo")
 @click.option("--tenants", default=12, show_default=True, type=click.IntRange(1, 2_500))
 @click.option("--customers", default=5_500, show_default=True, type=click.IntRange(1, 1_000_000))
-@click.option("--days", default=150, show_default=True, type=click.IntRange(1, 1_095))
+@click.option("--days", default=162, show_default=True, type=click.IntRange(1, 1_095))
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0))
 @click.option(
     "--effect",

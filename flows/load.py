@@ -16,7 +16,7 @@ from sinks.clickhouse_target import Target
 from sinks.files import FILES, OutputFolder, OutputUnusable, Parts
 
 NOTE = "clickhouse"
-"""Says beside C that everything before C is in the database of this name."""
+"""Says beside C that all streams before C are in the database of this name, and which these are."""
 
 BLOCK_BYTES = 8 << 20
 
@@ -26,7 +26,7 @@ class Load:
 
     def __init__(self, warehouse: Warehouse | None = None) -> None:
         self._warehouse = warehouse
-        self._database: str | None = None
+        self._told: str | None = None
 
     def begin(self, output: OutputFolder) -> None:
         """Take the database for this log and bring it to C, from the files where it lags.
@@ -40,8 +40,9 @@ class Load:
             raise OutputUnusable(
                 f"{output.folder}: is of an older version; replay into another folder"
             )
-        self._database = self._warehouse.claim(position.id)
-        if position.notes.get(NOTE) != self._database:
+        # A release that takes more streams finds the past of the new ones in the files.
+        self._told = f"{self._warehouse.claim(position.id)} {'+'.join(STREAMS)}"
+        if position.notes.get(NOTE) != self._told:
             for stream in STREAMS:
                 path, length = output.folder / FILES[stream], position.lengths.get(stream, 0)
                 for lines in lines_until(path, length):
@@ -55,7 +56,7 @@ class Load:
 
     def note(self) -> Mapping[str, str]:
         """What to remember beside a C that is moved after ``write``."""
-        return {} if self._database is None else {NOTE: self._database}
+        return {} if self._told is None else {NOTE: self._told}
 
 
 @contextmanager

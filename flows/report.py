@@ -62,6 +62,8 @@ class Run:
     records_per_second: int
     businesses: Mapping[str, tuple[str, str]]
     """Name and currency by tenant."""
+    effect: float
+    """Points that were planted."""
 
 
 def show(
@@ -82,6 +84,7 @@ def show(
         commands(texts, figures),
         dead(texts, dead_letters),
         *([] if story is None else [told(texts, story)]),
+        *([] if views is None else [funnel(texts, views), returns(texts, views, run.effect)]),
         *([] if views is None else [warehouse(texts, views, *run.businesses[views.tenant])]),
         going_on(texts, next_words),
     ]
@@ -205,6 +208,44 @@ def commands(texts: Texts, figures: Figures) -> RenderableType:
             refused or "–",
         )
     return Group(title, table)
+
+
+def funnel(texts: Texts, views: Views) -> RenderableType:
+    """How far commands came, by trigger and channel."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
+    for at, column in enumerate(texts.funnel_columns):
+        table.add_column(column, justify="right" if at > 1 else "left", no_wrap=True)
+    for each in views.funnel:
+        commanded, *reached = each.reached
+        shares = [f"{100 * count / commanded:.0f}%" if count else "–" for count in reached]
+        table.add_row(
+            each.trigger, each.channel, Text(texts.number(commanded), style="bold"), *shares
+        )
+    return Group(Text(texts.funnel, style="bold"), table)
+
+
+def returns(texts: Texts, views: Views, points: float) -> RenderableType:
+    """Who was asked against who was held out, and how sure the difference is."""
+    title = Text(texts.uplift, style="bold")
+    if not views.uplift:
+        return Group(title, Text(texts.no_uplift, style="dim"))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
+    for at, column in enumerate(texts.uplift_columns):
+        table.add_column(column, justify="right" if 0 < at < 5 else "left", no_wrap=True)
+    for each in views.uplift:
+        told = texts.verdicts[each.verdict]
+        if each.verdict != "too_few":
+            value, low, high = (f"{100 * (share or 0):+.1f}" for share in each.rate)
+            told = f"{value} ({low} … {high}) {told}"
+        arms = [
+            count
+            for arm in (each.treated, each.holdout)
+            for count in (texts.number(arm.customers), f"{100 * arm.rate:.0f}%")
+        ]
+        table.add_row(each.trigger, *arms, told)
+    months = " – ".join(dict.fromkeys((views.months[0], views.months[-1])))
+    legend = Text(texts.uplift_legend.format(months=months, points=points), style="dim")
+    return Group(title, table, legend)
 
 
 def dead(texts: Texts, dead_letters: Mapping[str, int]) -> RenderableType:

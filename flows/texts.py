@@ -42,6 +42,13 @@ class Texts:
     kinds: Mapping[str, str]
     reasons: Mapping[str, str]
     no_commands: str
+    funnel: str
+    funnel_columns: tuple[str, ...]
+    uplift: str
+    uplift_columns: tuple[str, ...]
+    verdicts: Mapping[str, str]
+    no_uplift: str
+    uplift_legend: str
     dead: str
     no_dead: str
     dead_columns: tuple[str, ...]
@@ -139,6 +146,21 @@ ENGLISH = Texts(
         "holdout": "holdout",
     },
     no_commands="No trigger was due.",
+    funnel="What became of them, of a hundred commands each (message_funnel_daily_now)",
+    funnel_columns=(
+        *("trigger", "channel", "commands"),
+        *("accepted", "sent", "delivered", "read", "replied", "returned"),
+    ),
+    uplift="Did they come back because of it? (uplift_monthly_now)",
+    uplift_columns=("trigger", "asked", "came", "held out", "came", "difference, 95 %"),
+    verdicts={
+        "too_few": "too few to tell",
+        "more": "more come",
+        "fewer": "fewer come",
+        "unclear": "may be chance",
+    },
+    no_uplift="No contact of a month that is a fortnight old.",
+    uplift_legend="Customers contacted in {months}, all businesses; planted: {points:+g} points.",
     dead="Dead letters: {dead}",
     no_dead="No dead letters.",
     dead_columns=("reason", "records", "what it means"),
@@ -247,6 +269,21 @@ RUSSIAN = Texts(
         "holdout": "контрольная группа",
     },
     no_commands="Ни один триггер не сработал.",
+    funnel="Что с ними стало, из сотни команд (message_funnel_daily_now)",
+    funnel_columns=(
+        *("триггер", "канал", "команд"),
+        *("принято", "ушло", "дошло", "прочли", "ответ", "визит"),
+    ),
+    uplift="Вернулись ли они благодаря этому? (uplift_monthly_now)",
+    uplift_columns=("триггер", "звали", "пришли", "контроль", "пришли", "разница, 95 %"),
+    verdicts={
+        "too_few": "мало данных",
+        "more": "приходят чаще",
+        "fewer": "приходят реже",
+        "unclear": "может быть случай",
+    },
+    no_uplift="Нет контактов месяца, которому уже две недели.",
+    uplift_legend="Клиенты с контактом ({months}), все компании; заложено: {points:+g} п. п.",
     dead="Непригодных записей: {dead}",
     no_dead="Непригодных записей нет.",
     dead_columns=("причина", "записей", "что это значит"),

@@ -7,7 +7,7 @@ State: none
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from sources.files import unreadable
 
 if TYPE_CHECKING:
     from flows.uplift_statistics import Uplift, UpliftRow
+    from sinks.clickhouse_engine import ClickHouse
     from sinks.clickhouse_target import Target
 
 FILE = "aggregates.ndjson"
@@ -35,12 +36,17 @@ QUERY = f"SELECT {', '.join(COLUMNS)} FROM flowsell.{TABLE}_now"  # noqa: S608  
 
 def rows_of_folder(folder: Path) -> list[UpliftRow]:
     """The last word on each row; a line that is cut short is not there yet."""
+    return last_rows(line for line in _lines(folder / FILE) if line.endswith(b"\n"))
+
+
+def last_rows(lines: Iterable[bytes]) -> list[UpliftRow]:
+    """Of the lines of all aggregates, the last one of each row."""
     from flows.uplift_statistics import UpliftRow
 
     last: dict[tuple[str, ...], UpliftRow] = {}
     mark = f'"{TABLE}"'.encode()
-    for line in _lines(folder / FILE):
-        if mark in line and line.endswith(b"\n"):
+    for line in lines:
+        if mark in line:
             row = msgspec.json.decode(line, type=UpliftRow)
             last[row.tenant, row.month, row.trigger, row.variant] = row
     return list(last.values())
@@ -56,15 +62,21 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def rows_of_clickhouse(target: Target) -> list[UpliftRow]:
     """The settled values."""
-    from flows.uplift_statistics import UpliftRow
     from sinks.clickhouse_engine import ClickHouse
 
     engine = ClickHouse(target)
     engine.open()
     try:
-        found = engine.rows(QUERY)
+        return rows_of(engine)
     finally:
         engine.close()
+
+
+def rows_of(engine: ClickHouse) -> list[UpliftRow]:
+    """The same of an engine that is open."""
+    from flows.uplift_statistics import UpliftRow
+
+    found = engine.rows(QUERY)
     texts = [tuple(str(value) for value in row[:KEYS]) for row in found]
     numbers = [tuple(int(value) for value in row[KEYS:]) for row in found]
     told = [dict(zip(COLUMNS, a + b, strict=True)) for a, b in zip(texts, numbers, strict=True)]

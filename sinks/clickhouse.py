@@ -1,6 +1,6 @@
-"""Aggregates and segment changes into ClickHouse: absolute rows, guarded by their position.
+"""Aggregates, segment changes and decisions into ClickHouse: absolute rows, guarded by position.
 
-Takes:    ``Folded``; of its outputs the streams ``aggregates`` and ``segments``
+Takes:    ``Folded``; of its outputs the streams ``aggregates``, ``segments`` and ``decisions``
 Delivery: at least once: an insert has been answered before ``write`` or ``snapshot`` returns, and
           an engine that refuses ends the flow. A row is whole or not there; of a batch that was cut
           off some inserts may be there, until it is sent again
@@ -25,7 +25,7 @@ from sinks.clickhouse_target import Embedded, Target
 from sinks.migrations import check, migrate
 from state.control import Folded
 
-STREAMS = ("segments", "aggregates")
+STREAMS = ("segments", "decisions", "aggregates")
 """What ClickHouse takes of a lane's outputs; profiles and commands hold phones and names."""
 
 ENOUGH_ROWS = 10_000

@@ -1,6 +1,6 @@
 """Output lines to Arrow tables: the columns of each ClickHouse table, typed, and nothing else.
 
-In:    lines of the streams ``aggregates`` and ``segments``, as bytes
+In:    lines of the streams ``aggregates``, ``segments`` and ``decisions``, as bytes
 Out:   an Arrow table for each ClickHouse table, rows in the order of the lines
 Errors: ``msgspec.ValidationError`` for a line that the fold would not write: a bug
 """
@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.aggregates import AGGREGATES
-from schemas.outputs import SegmentChange
+from schemas.outputs import Decision, SegmentChange
 
 
 class Column(NamedTuple):
@@ -41,12 +41,26 @@ def _numbers(values: list[int | None], kind: pa.DataType) -> pa.Array:
     return _from_buffers(kind, np.array([v or 0 for v in values], kind.to_pandas_dtype()), valid)
 
 
-def _texts(values: list[str | None], kind: pa.DataType) -> pa.Array:
-    """No text is the empty one."""
-    encoded = [value.encode() if value else b"" for value in values]
+def _wide_numbers(values: list[int], kind: pa.DataType) -> pa.Array:
+    """256 bits each, as ClickHouse reads an ``Int256``; more is an ``OverflowError``."""
+    told = b"".join(value.to_bytes(kind.byte_width, "little", signed=True) for value in values)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(told)])
+
+
+def _texts(values: list[str], kind: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(kind, len(values), [None, *_letters(values)])
+
+
+def _optional_texts(values: list[str | None], kind: pa.DataType) -> pa.Array:
+    valid = np.packbits([value is not None for value in values], bitorder="little")
+    buffers = [pa.py_buffer(valid), *_letters([value or "" for value in values])]
+    return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+def _letters(values: list[str]) -> list[pa.Buffer]:
+    encoded = [value.encode() for value in values]
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(kind, len(encoded), buffers)
+    return [pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
 
 
 def _times(unit: str) -> Callable[[list[str | None], pa.DataType], pa.Array]:
@@ -62,17 +76,20 @@ def _times(unit: str) -> Callable[[list[str | None], pa.DataType], pa.Array]:
 
 
 TEXT = Column(pa.string(), _texts)
+OPTIONAL_TEXT = Column(pa.string(), _optional_texts)
 COUNT = Column(pa.uint32(), _numbers)
 DIGIT = Column(pa.uint8(), _numbers)
 DAYS = Column(pa.int32(), _numbers)
 MONEY = Column(pa.int64(), _numbers)
+SQUARES = Column(pa.binary(32), _wide_numbers)
 POSITION = Column(pa.uint64(), _numbers)
 DAY = Column(pa.date32(), _times("D"))
 INSTANT = Column(pa.timestamp("ms", "UTC"), _times("ms"))
 MINUTE = Column(pa.timestamp("s", "UTC"), _times("s"))
 
 CHANGES = "segment_changes"
-"""The one table that is a stream of its own; the others' lines name their table."""
+DECISIONS = "decisions"
+"""Tables that are streams of their own; the others' lines name their table."""
 
 TABLES: dict[str, dict[str, Column]] = {
     CHANGES: {
@@ -132,11 +149,51 @@ TABLES: dict[str, dict[str, Column]] = {
         "dead": COUNT,
         "position": POSITION,
     },
+    "message_funnel_daily": {
+        "tenant": TEXT,
+        "day": DAY,
+        "trigger": TEXT,
+        "channel": TEXT,
+        "variant": TEXT,
+        "commanded": COUNT,
+        "accepted": COUNT,
+        "sent": COUNT,
+        "delivered": COUNT,
+        "read": COUNT,
+        "replied": COUNT,
+        "failed": COUNT,
+        "returned": COUNT,
+        "revenue_minor": MONEY,
+        "position": POSITION,
+    },
+    "uplift_monthly": {
+        "tenant": TEXT,
+        "month": TEXT,
+        "trigger": TEXT,
+        "variant": TEXT,
+        "customers": COUNT,
+        "returned": COUNT,
+        "revenue_minor": MONEY,
+        "revenue_squared": SQUARES,
+        "position": POSITION,
+    },
+    DECISIONS: {
+        "tenant": TEXT,
+        "decision_id": TEXT,
+        "trigger": TEXT,
+        "outcome": TEXT,
+        "reason": OPTIONAL_TEXT,
+        "at": INSTANT,
+        "position": POSITION,
+    },
 }
 """By table, the columns in the order of its definition."""
 
 
-_change = msgspec.json.Decoder(SegmentChange).decode
+_OWN_STREAMS = {
+    "segments": (CHANGES, msgspec.json.Decoder(SegmentChange).decode),
+    "decisions": (DECISIONS, msgspec.json.Decoder(Decision).decode),
+}
 _row = msgspec.json.Decoder(reduce(or_, AGGREGATES.values())).decode
 
 
@@ -145,8 +202,9 @@ def decoded(stream: str, lines: Sequence[bytes]) -> dict[str, list[msgspec.Struc
 
     Only what the tables have is read: a phone or a name could not get through.
     """
-    if stream == "segments":
-        return {CHANGES: [_change(line) for line in lines]}
+    if stream in _OWN_STREAMS:
+        table, row_of = _OWN_STREAMS[stream]
+        return {table: [row_of(line) for line in lines]}
     found: dict[str, list[msgspec.Struct]] = {}
     for line in lines:
         row = _row(line)

@@ -84,9 +84,9 @@ class Customer:
     """A person with habits; texts are JSON without quotes."""
 
     __slots__ = (
-        "alias", "birthday", "branch", "called", "came", "card", "coming", "factor", "introduced",
-        "known_after", "left", "name", "new_phone_after", "phone", "rhythm", "spent", "surname",
-        "until", "woman", "written",
+        "alias", "birthday", "branch", "called", "called_by", "came", "card", "coming", "factor",
+        "introduced", "known_after", "left", "name", "new_phone_after", "phone", "rhythm", "spent",
+        "surname", "until", "woman", "written",
     )  # fmt: skip
 
     card: int
@@ -116,6 +116,8 @@ class Customer:
     """When the next visit of the person's own accord starts, 0 if none is planned."""
     called: int
     """When the last visit starts or started that a command brought about."""
+    called_by: str
+    """The trigger whose contact that visit is credited to."""
     came: int
     spent: int
     introduced: bool
@@ -305,6 +307,7 @@ def customer(business: Business, number: int, arrival: int, rng: Random) -> Cust
         who.alias = b"%b.%d" % (place.country.encode(), rng.randrange(10**15, 10**16))
     who.coming = 0
     who.called = 0
+    who.called_by = ""
     who.came = 0
     who.spent = 0
     who.introduced = False

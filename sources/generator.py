@@ -8,7 +8,7 @@ Replays:  the same arguments give the same bytes in every process, on every mach
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from heapq import merge
 from itertools import islice
@@ -64,7 +64,8 @@ class World:
 
     For each of ``days`` in turn: ``live`` gives what is appended of people's own accord, ``hear``
     takes the commands that this caused, ``settle`` gives the answers to them, and ``written`` both
-    in the order of the log. An answer may also belong to a later day.
+    in the order of the log. An answer may also belong to a later day. ``settings`` take the place
+    of each business's own, key by key.
     """
 
     def __init__(
@@ -76,23 +77,27 @@ class World:
         faults: bool | Faults = False,
         start: date = date(2026, 1, 5),
         effect: float = 0.0,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         if tenants < 1 or customers < 0 or days < 1:
             raise ValueError("tenants and days must be at least 1, customers at least 0")
         if isinstance(faults, bool):
             faults = Faults() if faults else NO_FAULTS
-        self._made = businesses(tenants, seed)
+        self._made = [
+            replace(each, settings=each.settings | dict(settings or {}))
+            for each in businesses(tenants, seed)
+        ]
         self._seed = seed
         first = (start - EPOCH).days
         self.days = range(first, first + days)
         """Days since the epoch."""
         self._log = _Log(first * DAY + tenants, first + days, faults, seed)
-        pull = Pull(effect)
         largest = faults.largest_tenant or None
         self._lives = {
             business.tenant: Life(
                 business, count, first - BURN_IN_DAYS, days + BURN_IN_DAYS,
-                Random(f"{seed}:life:{business.index}"), self._log.put, pull,
+                Random(f"{seed}:life:{business.index}"), self._log.put,
+                Pull(effect),
             )
             for business, count in zip(
                 self._made, shares(self._made, customers, seed, largest), strict=True

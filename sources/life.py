@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, NamedTuple
 
+from schemas.triggers import SHIPPED
 from sources.bodies import Generic, Yclients, forget_record
 from sources.business import (
     DAY,
@@ -27,7 +28,7 @@ from sources.business import (
 )
 from sources.messages import Messengers
 from sources.orders import Till, dine, guest
-from sources.pull import RETURN_DAYS, Pull
+from sources.pull import RETURN_DAYS, Pull, last_credit
 from sources.senders import Sender
 from sources.shop import Shop
 from sources.story import Desk, Put, Story
@@ -55,6 +56,14 @@ class Booking(NamedTuple):
     """The command that brought it about, empty where the customer comes of their own accord."""
     goes_on: bool
     """Whether the customer's next visit follows from it."""
+
+
+def cooldowns(business: Business) -> dict[str, int]:
+    """Days between two contacts of one customer, by trigger."""
+    return {
+        each["id"]: each.get("cooldown_days", SHIPPED[each["kind"]].cooldown_days)
+        for each in business.settings["triggers"]
+    }
 
 
 class Life:
@@ -86,7 +95,9 @@ class Life:
         self._coming: dict[int, list[Story]] = {}
         self._awaited: dict[str, Story] = {}
         self._mail: dict[int, list[tuple[int, Customer]]] = {}
-        self._by_phone: dict[bytes, Customer] = {}
+        self._by_phone: dict[bytes, list[Customer]] = {}
+        """Families have one; who had to do with the business last stands last."""
+        self._cooldowns = cooldowns(business)
         self._withdrawn: set[str] = set()
         self._numbers = 200_000_000 + business.index * 2_000_000
         self.people: list[Customer] = []
@@ -115,24 +126,44 @@ class Life:
         if command["phone"] is None:
             return
         phone = command["phone"][1:].encode()
-        who = self._by_phone.get(phone)
-        outcome = self._sender.carry_out(command, made, phone, b"" if who is None else who.name)
+        people = self._by_phone.get(phone, [])
+        outcome = self._sender.carry_out(command, made, phone, people[-1].name if people else b"")
         if command["visit"] is not None and outcome.read:
             for number in command["visit"]["ids"]:
                 if number in self._awaited:
                     self._awaited[number].reminded = True
-        if who is None:
+        if not people:
             return
         if command["category"] == "marketing":
-            until = made + RETURN_DAYS * DAY
-            anyway = made < who.coming <= until or made < who.called <= until
-            if self._pull.lures(command["trigger"], anyway, self._rng):
-                self._lure(who, made, command["command_id"])
+            self._call(people, phone, command, made)
         if self._rng.random() < FORGETS:
             at = made + int((0.2 + 20 * self._rng.random()) * DAY)
             tenant, identity = self._business.tenant.encode(), command["customer_id"].encode()
             self._put(at, 300, forget_record, (tenant, identity))
-            who.left, who.until = 0, at // DAY
+            people[-1].left, people[-1].until = 0, at // DAY
+
+    def _call(
+        self, people: list[Customer], phone: bytes, command: Mapping[str, Any], made: int
+    ) -> None:
+        """A contact of those who share a phone, and what it brings about."""
+        who, trigger, zone = people[-1], command["trigger"], self._business.place.zone
+        day = (made + offset_ms(zone, made // DAY)) // DAY
+        until = (last_credit(day, self._cooldowns[trigger]) + 1) * DAY - offset_ms(zone, day)
+        starts = [start for each in people for start in (each.coming, each.called)]
+        # whose phone is another one by now cannot return as this customer
+        settled = who.phone != phone or any(made < start <= until for start in starts)
+        if made < who.called <= made + RETURN_DAYS * DAY and who.called_by != trigger:
+            self._pull.passes(who.called_by, trigger)
+            who.called_by = trigger
+        if self._pull.lures(trigger, command["customer_id"], day, settled, self._rng):
+            self._lure(who, made, command["command_id"])
+            who.called_by = trigger
+
+    def _know(self, who: Customer) -> None:
+        people = self._by_phone.setdefault(who.phone, [])
+        if who in people:
+            people.remove(who)
+        people.append(who)
 
     def _arrive(self, number: int, first_day: int, days: int) -> Customer:
         rng = self._rng
@@ -142,7 +173,7 @@ class Life:
             relative = self.people[-1]
             who.phone, who.written, who.alias = relative.phone, relative.written, b""
         if who.phone:
-            self._by_phone[who.phone] = who
+            self._know(who)
         if who.left == 0:
             at = arrival * DAY + int((4 + 10 * rng.random()) * HOUR)
             if self._till is None:
@@ -232,7 +263,7 @@ class Life:
         )  # fmt: skip
         story.goes_on = booking.goes_on
         if who.phone and visit.who is not None:
-            self._by_phone[who.phone] = who
+            self._know(who)
         if self._till is None:
             story.book()
         self._write_own(booking.booked)
@@ -260,7 +291,7 @@ class Life:
             who.spent += story.visit.cost
             if who.came == who.new_phone_after and who.phone:
                 give_phone(who, self._business, rng)
-                self._by_phone.setdefault(who.phone, who)
+                self._know(who)
                 if self._till is None:
                     self._desk.card(ended + HOUR, who, 0)
         if not story.goes_on:

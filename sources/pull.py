@@ -1,36 +1,64 @@
-"""The planted effect: by how much a command raises the chance that its customer returns.
+"""The planted effect: by how many points of a hundred a trigger's contacts raise returns.
 
-Takes: percentage points; a trigger, and whether its customer would have returned anyway
-Out:   whether the command brings the customer back
+Takes: percentage points; contacts as they are heard, and whether their customers come anyway
+Out:   whether a contact brings its customer back
+
+A trigger contacts a customer once or several times in a month, and the customer has returned or
+not. Of a hundred such customers as many return more than without as there are points: each draws
+once, at the month's first contact. Who comes anyway cannot return more: what such a customer draws
+goes to the next who would not come.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import date
 from random import Random
 
 RETURN_DAYS = 14
+EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(slots=True)
 class Pull:
-    """One for all businesses: how many return anyway is learnt on the way, by trigger."""
+    """That of one business."""
 
     points: float
-    asked: Counter[str] = field(default_factory=Counter)
-    anyway: Counter[str] = field(default_factory=Counter)
+    _owed: Counter[str] = field(default_factory=Counter)
+    """By trigger, what was drawn and has brought nobody back yet."""
+    _drawn: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """By trigger and customer, the last month that has drawn."""
 
-    def lures(self, trigger: str, anyway: bool, rng: Random) -> bool:
-        """Whether a customer who would not have returned within the fortnight now does.
-
-        Of all who get a command, ``points`` of a hundred return more than without. Those who
-        return anyway cannot return more, so that the others do so more often than that.
-        """
-        self.asked[trigger] += 1
-        self.anyway[trigger] += anyway
-        chance = rng.random()
-        if anyway or not self.points:
+    def lures(self, trigger: str, customer: str, day: int, anyway: bool, rng: Random) -> bool:
+        """Whether this contact on a local day brings back a customer who would not come."""
+        month, name = month_of(day), (trigger, customer)
+        if self._drawn.get(name) == month:
             return False
-        others = 1 - (self.anyway[trigger] + 2) / (self.asked[trigger] + 10)
-        return chance < self.points / 100 / max(others, 0.01)
+        self._drawn[name] = month
+        self._owed[trigger] += rng.random() < self.points / 100
+        if anyway or self._owed[trigger] <= 0:
+            return False
+        self._owed[trigger] -= 1
+        return True
+
+    def passes(self, before: str, trigger: str) -> None:
+        """Whom one trigger has lured another one contacts before the visit, and is credited."""
+        self._owed[before] += 1
+        self._owed[trigger] -= 1
+
+
+def month_of(day: int) -> tuple[int, int]:
+    """Year and month of a day since the epoch."""
+    at = date.fromordinal(EPOCH + day)
+    return at.year, at.month
+
+
+def last_credit(day: int, cooldown_days: int) -> int:
+    """The last day on which a visit can credit any contact of this day's month.
+
+    ``day`` is that of a contact; the next one may follow ``cooldown_days`` later.
+    """
+    year, month = month_of(day)
+    ends = date(year + month // 12, month % 12 + 1, 1).toordinal() - EPOCH - 1
+    return (ends if day + cooldown_days <= ends else day) + RETURN_DAYS

@@ -84,7 +84,7 @@ class Story:
         self.cancelled = False
         self.reminded = False
         self.sure = sure
-        """The customer comes whatever happens."""
+        """The customer comes, and at the time that was booked, whatever happens."""
         self.goes_on = True
         """The customer's next visit follows from this one."""
         self._desk = desk
@@ -115,7 +115,7 @@ class Story:
         if self.visit.who is not None and (not who.introduced or rng.random() < 0.7):
             self._desk.card(self._booked + SECOND + int(2 * SECOND * rng.random()), who, 0)
         self._edit(self._booked, 0.6)
-        if rng.random() < 0.09 and self.start - self._booked > 8 * HOUR:
+        if not self.sure and rng.random() < 0.09 and self.start - self._booked > 8 * HOUR:
             self._move()
         if not self.sure and rng.random() < CANCELS:
             self._cancel()

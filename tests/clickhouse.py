@@ -19,7 +19,7 @@ import pytest
 from schemas.batch import Message, Outputs
 from sinks.clickhouse import Warehouse
 from sinks.clickhouse_engine import ClickHouse
-from sinks.clickhouse_rows import CHANGES
+from sinks.clickhouse_rows import CHANGES, DECISIONS
 from sinks.clickhouse_target import Embedded
 from state.control import Folded
 
@@ -51,6 +51,19 @@ ROWS: dict[str, dict[str, Any]] = {
         "tenant": "salon", "provider": "yclients", "minute": "2026-03-20T08:00:00Z", "records": 9,
         "events": 8, "duplicates": 1, "late": 2, "dead": 1,
     },
+    "message_funnel_daily": {
+        "tenant": "salon", "day": "2026-03-20", "trigger": "winback", "channel": "whatsapp",
+        "variant": "treated", "commanded": 9, "accepted": 8, "sent": 7, "delivered": 6, "read": 5,
+        "replied": 2, "failed": 1, "returned": 3, "revenue_minor": 70,
+    },
+    "uplift_monthly": {
+        "tenant": "salon", "month": "2026-03", "trigger": "winback", "variant": "holdout",
+        "customers": 9, "returned": 3, "revenue_minor": 70, "revenue_squared": 3 * 10**38 + 1,
+    },
+    "decisions": {
+        "tenant": "salon", "decision_id": "0123456789abcdef0123456789abcdef",
+        "trigger": "winback", "outcome": "refused", "reason": "cap", "at": "2026-03-20T08:00:00Z",
+    },
 }  # fmt: skip
 """One row of each table, as the contracts have its columns."""
 
@@ -61,20 +74,28 @@ KEYS = {
     "segment_daily": ("tenant", "day", "segment"),
     "segment_flow_daily": ("tenant", "day", "from", "to"),
     "webhooks_minutely": ("tenant", "provider", "minute"),
+    "message_funnel_daily": ("tenant", "day", "trigger", "channel", "variant"),
+    "uplift_monthly": ("tenant", "month", "trigger", "variant"),
+    "decisions": ("tenant", "decision_id"),
 }
+
+STREAMS = {CHANGES: "segments", DECISIONS: "decisions"}
+"""Of tables that are streams of their own."""
 
 
 def said(table: str, position: int, **other: Any) -> tuple[str, Message]:
     """One row as the fold says it, in the stream that it belongs to."""
     line = ROWS[table] | other | {"position": position}
-    if table == CHANGES:
-        return "segments", Message(position, b"", json.dumps(line).encode())
+    if table == DECISIONS:
+        line |= {"command_id": line["decision_id"], "customer_id": CUSTOMER}
+    if table in STREAMS:
+        return STREAMS[table], Message(position, b"", json.dumps(line).encode())
     return "aggregates", Message(position, b"", json.dumps({"table": table, **line}).encode())
 
 
 def folded(*messages: tuple[str, Message], lane: int = 0) -> Folded:
     """A lane's outputs of one chunk."""
-    streams: dict[str, list[Message]] = {"segments": [], "aggregates": []}
+    streams: dict[str, list[Message]] = {"segments": [], "decisions": [], "aggregates": []}
     for stream, message in messages:
         streams[stream].append(message)
     return Folded(1, Outputs(lane, 1, 0, 0, streams, [], Counter()), 0, 1)
@@ -107,11 +128,12 @@ def _as_said(value: Any) -> Any:
 
 
 def last_said(table: str, lines: list[bytes]) -> list[dict[str, Any]]:
-    """The last row by key and position among lines of a file: what the view has to show."""
+    """The last row by key and position among lines of files: what the view has to show."""
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     for line in lines:
         row = json.loads(line)
-        if row.pop("table", CHANGES) == table:
+        own = DECISIONS if "decision_id" in row else CHANGES
+        if row.pop("table", own) == table:
             key = tuple(str(row[name]) for name in KEYS[table])
             if key not in rows or row["position"] >= rows[key]["position"]:
                 rows[key] = row

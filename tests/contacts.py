@@ -9,10 +9,11 @@ from collections import Counter
 from typing import Any
 
 from schemas.keys import command_id, text_key
-from tests.agenda import PHONE, START, TENANT, WHO, known, rule, rules, wrote
+from tests.agenda import START, known, rule, rules, wrote
 from tests.decided import told_rows
 from tests.engine import Streams, comparable, run
 from tests.logs import DAY, MINUTE, Record, envelope, heartbeat, lines_of, ms, stamp
+from tests.people import TENANT, WHO
 
 OFFER = rule("reply", category="marketing", channels=["whatsapp", "sms"], match="цены")
 ANY = rule("reply", category="marketing")

@@ -14,6 +14,7 @@ from flows.load import lines_until
 from flows.progress import silent
 from flows.replay import Replay, replay
 from flows.stop import Stop
+from sinks.clickhouse import STREAMS
 from sinks.clickhouse_target import Embedded
 from sinks.files import FILES
 from tests.clickhouse import ROWS, everything, last_said, warehouse
@@ -30,7 +31,15 @@ SETTINGS = {
     "country": "KZ",
     "currency": "KZT",
     "scoring": {"monetary": [3_000_000, 1_000_000]},
-}
+    "consent_default": "deny",
+    "triggers": [
+        {
+            "id": category, "kind": "after_visit", "after": "3h", "ttl": "72h", "channels": ["sms"],
+            "template": category, "category": category,
+        }
+        for category in ("utility", "marketing")
+    ],
+}  # fmt: skip
 
 
 def attended(n: int, day: int) -> Record:
@@ -71,7 +80,7 @@ def owed(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The last row of each key in the files."""
     lines = [
         line
-        for stream in ("segments", "aggregates")
+        for stream in STREAMS
         for line in (folder / "out" / FILES[stream]).read_bytes().splitlines()
     ]
     return {table: last_said(table, lines) for table in ROWS}
@@ -82,6 +91,8 @@ def test_the_views_show_what_the_files_say(tmp_path: Path) -> None:
     found = shown(tmp_path)
     assert found == owed(tmp_path)
     assert len(found["segment_changes"]) > 3
+    said = {(row["trigger"], row["outcome"], row["reason"]) for row in found["decisions"]}
+    assert said == {("utility", "sent", None), ("marketing", "refused", "consent")}
 
 
 def test_a_replay_that_goes_on_with_more_files_goes_on_in_clickhouse(tmp_path: Path) -> None:

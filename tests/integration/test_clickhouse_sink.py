@@ -61,6 +61,9 @@ STALE: dict[str, dict[str, Any]] = {
     "segment_daily": {"customers": 1},
     "segment_flow_daily": {"customers": 1},
     "webhooks_minutely": {"records": 1},
+    "message_funnel_daily": {"read": 6, "revenue_minor": -1},
+    "uplift_monthly": {"returned": 4, "revenue_squared": 10**40},
+    "decisions": {"outcome": "sent", "reason": None},
 }
 
 
@@ -99,6 +102,52 @@ def test_a_lead_has_no_digits_and_no_last_visit(embedded: Warehouse) -> None:
     write(embedded, said("customer_segments", 7, segment="000", **lead))
     assert now(embedded.engine, "customer_segments") == [
         ROWS["customer_segments"] | lead | {"segment": "000"}
+    ]
+
+
+def test_the_squares_of_any_money_are_there_to_the_last_digit(embedded: Warehouse) -> None:
+    squares = [0, 2**63, 2**64 + 1, (2**63 - 1) ** 2 * 5_000_000, 2**255 - 1]
+    rows = [said("uplift_monthly", n, tenant=f"t{n}", revenue_squared=square)
+            for n, square in enumerate(squares)]  # fmt: skip
+    write(embedded, *rows)
+    found = now(embedded.engine, "uplift_monthly")
+    assert [row["revenue_squared"] for row in found] == squares
+
+
+def test_the_funnel_is_told_in_shares_of_what_was_commanded(embedded: Warehouse) -> None:
+    nothing = dict.fromkeys(("commanded", "accepted", "sent", "delivered", "read", "replied"), 0)
+    none = nothing | {"failed": 0, "returned": 0, "revenue_minor": 0}
+    write(
+        embedded,
+        said("message_funnel_daily", 7, commanded=8, accepted=8, read=2),
+        said("message_funnel_daily", 7, channel="sms", **none),
+    )
+    query = "SELECT channel, accepted_rate, read_rate FROM flowsell.message_funnel_rates ORDER BY 1"
+    assert embedded.engine.rows(query) == [("sms", None, None), ("whatsapp", 1.0, 0.25)]
+
+
+def test_the_arms_of_a_trigger_stand_side_by_side(embedded: Warehouse) -> None:
+    arms = [
+        ("2026-03", "treated", 60, 30),
+        ("2026-04", "treated", 40, 30),
+        ("2026-04", "holdout", 10, 4),
+    ]
+    write(
+        embedded,
+        *[
+            said("uplift_monthly", 7, month=month, variant=variant, customers=n, returned=back,
+                 revenue_minor=n * 5)
+            for month, variant, n, back in arms
+        ],
+        said("uplift_monthly", 7, trigger="alone", variant="treated"),
+    )  # fmt: skip
+    found = embedded.engine.rows(
+        "SELECT trigger, treated, held_out, treated_rate, holdout_rate, rate_difference, "
+        "revenue_difference_minor FROM flowsell.uplift_by_trigger ORDER BY 1"
+    )
+    assert found == [
+        ("alone", 9, 0, pytest.approx(1 / 3), None, None, None),
+        ("winback", 100, 10, 0.6, 0.4, pytest.approx(0.2), 0.0),
     ]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from contextlib import redirect_stdout
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,22 @@ from rich.console import Console
 
 from flows.cli import run
 from flows.figures import figures, read_tables
-from flows.report import Run, show
+from flows.report import Run, returns, show
 from flows.stories import Story, choose, completeness, masked, tell
 from flows.texts import TEXTS
-from flows.views import read_views
+from flows.uplift_statistics import UpliftRow, uplifts
+from flows.views import Views, read_views
 from schemas.batch import STREAMS
 from schemas.segments import SEGMENTS
 from sinks.clickhouse_target import Embedded
 
 NAMES = {f"t{number:04d}": (f"Business {number}", "KZT") for number in range(1, 5)}
+ARMS = [
+    UpliftRow("", "2026-03", "second_visit", "treated", 12_000, 6_600, 0, 0),
+    UpliftRow("", "2026-03", "second_visit", "holdout", 1_000, 350, 0, 0),
+    UpliftRow("", "2026-03", "winback", "treated", 500, 100, 0, 0),
+    UpliftRow("", "2026-03", "winback", "holdout", 9, 1, 0, 0),
+]
 SIZES = ["--tenants", "4", "--customers", "250", "--days", "120", "--seed", "3"]
 
 
@@ -60,7 +68,7 @@ def drawn(folder: Path, locale: str, width: int) -> str:
     show(
         Console(file=text, width=width, highlight=False),
         TEXTS[locale],
-        Run(12_345, 4, datetime(2026, 1, 5), datetime(2026, 5, 4), 1.5, 2.25, 98_765, NAMES),
+        Run(12_345, 4, datetime(2026, 1, 5), datetime(2026, 5, 4), 1.5, 2.25, 98_765, NAMES, 20.0),
         figures(tables),
         {"json": 7, "clock": 1},
         story,
@@ -86,6 +94,49 @@ def test_the_json_adds_up(demo: tuple[Path, str]) -> None:
     assert sum(told["dead_letters"].values()) == len(rows(out, "dead_letters"))
     assert told["records"] == len((out / "records.ndjson").read_bytes().splitlines())
     assert told["story"]["customer_id"] in last
+
+
+def test_the_funnel_tells_what_became_of_every_command(folder: Path) -> None:
+    views = read_views(Embedded(folder / "clickhouse"))
+    assert views is not None
+    sent = Counter(row["trigger"] for row in rows(folder, "decisions") if row["outcome"] == "sent")
+    unreachable = Counter(
+        row["trigger"] for row in rows(folder, "decisions") if row["reason"] == "undeliverable"
+    )
+    told = Counter[str]()
+    for each in views.funnel:
+        commanded, accepted, *_, read, _, returned = each.reached
+        told[each.trigger] += commanded
+        assert commanded >= accepted >= read > 0
+        assert returned <= commanded
+        assert (returned == 0) == each.trigger.startswith("reminder")
+    assert all(sent[each] <= told[each] <= sent[each] + unreachable[each] for each in told)
+    assert set(told) == set(sent)
+
+
+def test_the_uplift_is_of_months_whose_returns_are_in(folder: Path) -> None:
+    """The log of 120 days ends on 4 May: a contact of April may still bring somebody back."""
+    views = read_views(Embedded(folder / "clickhouse"))
+    assert views is not None
+    assert views.months == ["2026-01", "2026-02", "2026-03"]
+    assert {each.trigger for each in views.uplift} >= {"second_visit", "winback"}
+    everybody = [row for row in rows(folder, "decisions") if row["outcome"] == "holdout"]
+    held_out = sum(each.holdout.customers for each in views.uplift)
+    assert 0 < held_out <= len(everybody)
+
+
+def test_an_uplift_is_shown_with_its_interval_or_as_too_small() -> None:
+    views = Views("", date(2026, 5, 1), [], [], "t", [], [], ["2026-03", "2026-04"], uplifts(ARMS))
+    for locale, words in (("en", ("too few", "more come")), ("ru", ("мало", "чаще"))):
+        text = io.StringIO()
+        shown = returns(TEXTS[locale], views, 20.0)
+        Console(file=text, width=80, highlight=False).print(shown)
+        told = text.getvalue()
+        assert all(word in told for word in words)
+        assert "+20.0 (+16.7 … +23.2)" in told
+        assert "2026-03 – 2026-04" in told
+        assert max(map(cell_len, told.splitlines())) <= 80
+        assert "…  " not in told
 
 
 def test_the_same_seed_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sinks.clickhouse import STREAMS
 from sinks.files import FILES
 from sources.generator import generate
 from tests.clickhouse import ROWS, everything, last_said, warehouse
 from tests.recovery.replay_runner import CLICKHOUSE_POINTS
 
 RECORDS = 3_000
-STREAMS = ("segments", "aggregates")
 
 Rows = dict[str, list[dict[str, Any]]]
 

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from tests.agenda import PHONE, TENANT, WHO, known, rule, wrote
+from tests.agenda import known, rule, wrote
 from tests.contacts import (
     ANY,
     ASKED,
@@ -22,7 +22,7 @@ from tests.contacts import (
 )
 from tests.decided import told_rows
 from tests.logs import DAY, HOUR, MINUTE, SECOND, Record, envelope, heartbeat
-from tests.people import writes
+from tests.people import TENANT, WHO, writes
 
 FAR = {"accepted": 1, "sent": 1, "delivered": 1, "read": 1}
 LATER = ASKED + HOUR

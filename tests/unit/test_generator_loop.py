@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ from schemas.batch import ATTENDED, NONE, Chunk
 from sources.bodies import Yclients
 from sources.business import DAY, Visit, businesses, customer
 from sources.generator import World
-from sources.pull import Pull
+from sources.pull import EPOCH, Pull, last_credit
 from sources.senders import LOST_RECEIPTS
 from sources.story import MISSES, MISSES_REMINDED, Desk, Story
 
@@ -169,19 +169,57 @@ def test_the_planted_effect_is_there(pulled: Lived, unmoved: Lived) -> None:
     assert rate - before == pytest.approx(POINTS / 100, abs=3 * error)
 
 
-def test_a_pull_adds_its_points_whatever_the_share_of_those_who_come_anyway() -> None:
-    rng = Random(5)
-    for anyway in (0.05, 0.4):
-        pull = Pull(20.0)
-        coming = [rng.random() < anyway for _ in range(20_000)]
-        more = sum(pull.lures("t", each, rng) for each in coming)
-        assert more / len(coming) == pytest.approx(0.2, abs=0.01)
+@pytest.mark.parametrize("anyway", [0.05, 0.4, 0.75])
+def test_a_pull_adds_its_points_whatever_the_share_of_those_who_come_anyway(anyway: float) -> None:
+    rng, pull = Random(5), Pull(20.0)
+    coming = [rng.random() < anyway for _ in range(20_000)]
+    lured = [pull.lures("t", str(n), 0, each, rng) for n, each in enumerate(coming)]
+    assert not any(each and came for each, came in zip(lured, coming, strict=True))
+    assert sum(lured) / len(coming) == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_pull_adds_its_points_once_a_month_however_many_contacts_there_are() -> None:
+    rng, pull = Random(5), Pull(20.0)
+    january, february = range(31), range(31, 59)
+    for month in (january, february):
+        lured = sum(
+            any(pull.lures("t", str(who), day, anyway=False, rng=rng) for day in month[::7])
+            for who in range(20_000)
+        )
+        assert lured / 20_000 == pytest.approx(0.2, abs=0.01)
+
+
+def test_whom_another_trigger_is_credited_for_is_made_up_for() -> None:
+    rng, pull = Random(5), Pull(100.0)
+    assert pull.lures("a", "1", 0, anyway=False, rng=rng)
+    pull.passes("a", "b")
+    assert not pull.lures("b", "1", 0, anyway=True, rng=rng)
+    assert pull.lures("a", "2", 0, anyway=False, rng=rng)
+    assert pull.lures("a", "3", 0, anyway=False, rng=rng)
+    assert pull.lures("b", "2", 0, anyway=False, rng=rng)
 
 
 def test_without_an_effect_nobody_is_lured() -> None:
     rng = Random(5)
     pull = Pull(0.0)
-    assert not any(pull.lures("t", False, rng) for _ in range(1_000))
+    assert not any(pull.lures("t", str(n), 0, anyway=False, rng=rng) for n in range(1_000))
+
+
+@pytest.mark.parametrize(
+    ("told", "cooldown", "last"),
+    [
+        ("2026-01-05", 0, "2026-02-14"),
+        ("2026-01-05", 26, "2026-02-14"),
+        ("2026-01-05", 27, "2026-01-19"),
+        ("2026-12-31", 0, "2027-01-14"),
+        ("2028-02-29", 1, "2028-03-14"),
+    ],
+)
+def test_a_visit_may_credit_the_last_contact_that_a_month_can_have(
+    told: str, cooldown: int, last: str
+) -> None:
+    day, wanted = (date.fromisoformat(each).toordinal() - EPOCH for each in (told, last))
+    assert last_credit(day, cooldown) == wanted
 
 
 def test_who_reads_a_reminder_is_less_often_absent() -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from schemas import outputs
+from schemas.aggregates import UpliftMonthly
 from schemas.export import ASYNCAPI, documents, encoded, export
 from schemas.outputs import OUTPUTS
 from schemas.record import REASONS
@@ -216,6 +217,16 @@ def test_closed_sets_are_the_same_everywhere() -> None:
     assert sorted(command["kind"]["enum"]) == sorted(KINDS)
     dead = committed("dead_letter.json")["$defs"]["DeadLetterErrors"]["properties"]
     assert sorted(dead["reason"]["enum"]) == sorted(REASONS)
+
+
+def test_a_sum_of_squares_is_written_and_read_whole_however_long_it_is() -> None:
+    for squares in (0, 2**63, 2**64, 2**64 + 1, 10**40 + 7):
+        row = UpliftMonthly("t", "2026-03", "winback", "treated", 9, 3, 70, squares, 7)
+        line = msgspec.json.encode(row)
+        assert b'"revenue_squared":%d,' % squares in line
+        assert msgspec.json.decode(line, type=UpliftMonthly) == row
+        assert json.loads(line)["revenue_squared"] == squares
+        validate(json.loads(line), "uplift_monthly")
 
 
 @pytest.mark.parametrize("line", RECORDS)

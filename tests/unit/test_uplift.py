@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from flows.cli import run
-from flows.uplift import QUERY
+from flows.uplift import rows_of_clickhouse, rows_of_folder
 from flows.uplift_report import WIDTH, bar
 from flows.uplift_statistics import (
     Arm,
@@ -21,8 +21,8 @@ from flows.uplift_statistics import (
     revenue_difference,
     uplifts,
 )
-from sinks.clickhouse_engine import ClickHouse
 from sinks.clickhouse_target import Embedded
+from tests.clickhouse import warehouse
 
 RUNS = 400
 
@@ -197,28 +197,30 @@ def test_wrong_usage_is_one_line(arguments: list[str], capsys: pytest.CaptureFix
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_clickhouse_tells_the_same(
+def test_clickhouse_tells_the_same_as_the_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = ClickHouse(Embedded(tmp_path / "ch"))
-    engine.open()
-    engine.command("CREATE DATABASE flowsell")
-    engine.command(
-        "CREATE TABLE flowsell.uplift_monthly_now (tenant String, month String, trigger String,"
-        " variant Enum8('treated' = 1, 'holdout' = 2), customers UInt64, returned UInt64,"
-        " revenue_minor Int64, revenue_squared Int256) ENGINE = MergeTree ORDER BY tenant"
-    )
-    engine.command(
-        "INSERT INTO flowsell.uplift_monthly_now VALUES"
-        " ('t1', '2026-06', 'winback', 'treated', 1000, 500, 5, 10000000000000000000000),"
-        " ('t1', '2026-06', 'winback', 'holdout', 100, 20, 5, 25)"
-    )
-    assert {row[4] for row in engine.rows(QUERY)} == {1000, 100}
-    engine.close()
+    """Also of squares that need more than 64 bits, and of what was told again later."""
+    rows = [
+        row("treated", 900, 400, position=6),
+        row("treated", 1000, 500, position=7, revenue_squared=10**40 + 1),
+        row("holdout", 100, 20, position=7, revenue_squared=2**64),
+    ]
+    folder = written(tmp_path, *rows)
+    with warehouse(tmp_path / "ch") as made:
+        made.add_lines("aggregates", [json.dumps(each).encode() for each in rows])
+        made.flush()
+    assert run(["uplift", folder, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
     monkeypatch.setenv("FLOWSELL_CLICKHOUSE", f"chdb:{tmp_path / 'ch'}")
     assert run(["uplift", "--clickhouse", "--json"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)["uplift"]
+    assert json.loads(capsys.readouterr().out) == told
+    (found,) = told["uplift"]
     assert (found["treated"]["customers"], found["verdict"]) == (1000, "more")
+    exact = {each.variant: each.revenue_squared for each in rows_of_folder(tmp_path)}
+    assert exact == {"treated": 10**40 + 1, "holdout": 2**64}
+    target = Embedded(tmp_path / "ch")
+    assert {each.variant: each.revenue_squared for each in rows_of_clickhouse(target)} == exact
 
 
 def test_a_bar_shows_its_ends_its_value_and_the_zero() -> None:
