@@ -63,12 +63,12 @@ def visit_occasions(state: LaneState, visits: Rows, start_ms: I8) -> list[str]:
 
 def visit_ids(state: LaneState, visits: Rows) -> list[str]:
     """The provider's ids as text."""
-    return [
-        str(number) if text is None else text
-        for text, number in zip(
-            state.visits.id_text[visits].tolist(), state.visits.id[visits].tolist(), strict=True
-        )
-    ]
+    ids = list(map(str, state.visits.id[visits].tolist()))
+    if len(state.visit_texts):
+        texts = state.visit_texts.index.find(state.visits.key[visits])
+        for at in np.flatnonzero(texts >= 0).tolist():
+            ids[at] = state.visit_texts.text[texts[at]]
+    return ids
 
 
 def service_titles(state: LaneState, word: int) -> list[str]:

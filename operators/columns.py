@@ -14,7 +14,7 @@ from operators.visits import VisitColumns
 from schemas.batch import I1, I8, NONE, PaymentEvents, VisitEvents
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import NO_DAY
+from state.tables import NO_DAY, NO_WALL
 
 
 def visit_columns(
@@ -34,6 +34,7 @@ def visit_columns(
         local & told, state.zones.to_instant(zone, _present(events.local_ms)), events.start_ms
     )
     day = np.where(told, state.tenant_day(tenant, _present(start)), NO_DAY).astype(np.int32)
+    ahead = np.where(local & told, _present(events.local_ms) - start, NO_WALL).astype(np.int32)
     currency = state.intern(events.currency.tolist())
     return VisitColumns(
         record=events.record,
@@ -43,7 +44,7 @@ def visit_columns(
         version=events.version,
         status=events.status,
         start_ms=start,
-        local_ms=np.where(local, events.local_ms, NONE),
+        ahead_ms=ahead,
         keeps_start=events.keeps_start != 0,
         duration_s=np.maximum(events.duration_ms // 1000, -1).astype(np.int32),
         day=day,

@@ -53,6 +53,8 @@ class Reports:
 
 def reports_of(state: LaneState, statuses: StatusEvents, tenants: I4, now_ms: I8) -> Reports | None:
     """Failures, and what may tell whose they are; ``None``: there are none, as a rule."""
+    if not len(statuses.record):
+        return None
     failed = np.zeros(len(statuses.record), np.bool_)
     if statuses.error.any():
         failed = (statuses.status == FAILED) & np.isin(statuses.error, UNREACHABLE)

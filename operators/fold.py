@@ -156,8 +156,10 @@ def _clean(state: LaneState) -> None:
 def _await_midnights(state: LaneState, first_ms: int) -> None:
     """Tenants that are new: what has no facts yet does not notice on which day it is added."""
     tenants = state.tenants
-    new = tenants.live()[tenants.midnight_ms[tenants.live()] == NEVER]
-    tenants.await_midnight(new, state.clock_ms or first_ms)
+    new = tenants.whose_midnight(NEVER)
+    new = new[tenants.key[new] != 0]
+    if len(new):
+        tenants.await_midnight(new, state.clock_ms or first_ms)
 
 
 def _fold_records(state: LaneState, owed: Owed, batch: Batch, scopes: Rows, clock: I8) -> None:

@@ -52,6 +52,9 @@ def prune(state: LaneState, now_ms: int, settled: int = -1) -> None:
         lost = np.flatnonzero(np.isin(state.units.holder, gone))
         state.units.holder[lost] = -1
         state.units.touch(lost.astype(np.int32))
+        texts = state.visit_texts.index.find(visits.key[gone])
+        if (texts >= 0).any():
+            state.visit_texts.free(texts[texts >= 0])
         visits.free(gone)
         state.relink()
     _prune_payments(state, begun_ms)

@@ -31,6 +31,7 @@ from operators.score import score
 from schemas.batch import I4, NONE, SettingsEvent
 from state.index import Rows
 from state.lane import LaneState
+from state.tables import NO_WALL
 
 
 def apply_settings(
@@ -112,9 +113,10 @@ def _rederive_visits(state: LaneState, tenant: int, rows: Rows) -> None:
             places.zone[place] = state.zone_of_place(place)
     if not len(rows):
         return
-    local = rows[visits.local_ms[rows] != NONE]
-    zone = places.zone[visits.place[local]]
-    visits.start_ms[local] = state.zones.to_instant(zone, visits.local_ms[local])
+    local = rows[visits.ahead_ms[rows] != NO_WALL]
+    wall = visits.start_ms[local] + visits.ahead_ms[local]
+    start = state.zones.to_instant(places.zone[visits.place[local]], wall)
+    visits.start_ms[local], visits.ahead_ms[local] = start, wall - start
     timed = rows[visits.start_ms[rows] != NONE]
     owners = np.full(len(timed), tenant, np.int32)
     visits.day[timed] = state.tenant_day(owners, visits.start_ms[timed])

@@ -53,7 +53,7 @@ class VisitColumns:
     version: I8
     status: I1
     start_ms: I8
-    local_ms: I8
+    ahead_ms: I4
     keeps_start: Flags
     duration_s: I4
     day: I4
@@ -89,8 +89,8 @@ class Touched:
     merged: Merged
 
 
-_FACTS = ("start_ms", "local_ms", "duration_s", "day", "amount", "foreign", "currency")
-_START = ("start_ms", "local_ms", "day")
+_FACTS = ("start_ms", "ahead_ms", "duration_s", "day", "amount", "foreign", "currency")
+_START = ("start_ms", "ahead_ms", "day")
 _WHERE = ("place", "services", "staff", "is_major", "money_unit")
 _COPIED = (*_FACTS, *_WHERE, "status")
 
@@ -330,8 +330,9 @@ def _store(
     renamed = np.flatnonzero(renamed)
     named_before = chosen[renamed][visits.money_unit[chosen[renamed]] != NONE]
     state.unit_visits.remove(named_before)
-    for name in (*_COPIED, "scope", "id", "id_text"):
+    for name in (*_COPIED, "scope", "id"):
         getattr(visits, name)[chosen] = getattr(events, name)[source]
+    _keep_texts(state, chosen, events.id_text[source])
     names_now = chosen[renamed][visits.money_unit[chosen[renamed]] != NONE]
     state.unit_visits.add(names_now)
     visits.status[rows[~whole]] = DELETED
@@ -339,6 +340,16 @@ def _store(
     told = np.where(events.day[at] == NO_DAY, events.today[at], events.day[at])
     visits.kept_day[rows] = np.where(held, np.maximum(visits.kept_day[rows], told), told)
     visits.touch(rows)
+
+
+def _keep_texts(state: LaneState, rows: Rows, texts: Objects) -> None:
+    """An id that is a text is kept as long as the visit is, under the visit's key."""
+    told = np.flatnonzero(texts != None)  # noqa: E711  # elementwise
+    if not len(told):
+        return
+    table = state.visit_texts
+    found, fresh = table.find_or_add(state.visits.key[rows[told]])
+    table.text[found[fresh]] = texts[told[fresh]]
 
 
 def _advance_last_day(

@@ -2,7 +2,7 @@
 
 Takes: keys that are already well mixed (their low bits choose the slot) and never 0; they stay in
        the table's own key column, the slots hold nothing but rows
-Costs: 8 to 32 bytes a key at a load of an eighth to a half; nothing is ever removed, an index is
+Costs: 8 to 16 bytes a key at a load of a quarter to a half; nothing is ever removed, an index is
        rebuilt from its table's key column when rows have been freed
 """
 
@@ -70,7 +70,7 @@ class KeyIndex:
         """Adds rows whose keys are in the column, distinct and not there yet."""
         if 2 * (self._used + len(rows)) > len(self._rows):
             old = self._rows[self._rows != _EMPTY]
-            self._resize(2 * (self._used + len(rows)))
+            self._resize(self._used + len(rows))
             self._place(old)
         self._place(rows)
         self._used += len(rows)

@@ -21,7 +21,17 @@ from state.messages import Messages, Tallies
 from state.money import Payments, Units, UnitVisits
 from state.people import Aliases
 from state.table import Table
-from state.tables import Clients, Customers, Marks, Occasions, Places, Scopes, Visits, Words
+from state.tables import (
+    Clients,
+    Customers,
+    Marks,
+    Occasions,
+    Places,
+    Scopes,
+    Visits,
+    VisitTexts,
+    Words,
+)
 from state.tenants import Tenants
 from state.zones import Zones
 
@@ -49,6 +59,7 @@ class LaneState:
         self.clients = Clients()
         self.aliases = Aliases()
         self.visits = Visits()
+        self.visit_texts = VisitTexts()
         self.payments = Payments()
         self.units = Units()
         self.unit_visits = UnitVisits(self.visits, self.scopes)
@@ -84,6 +95,7 @@ class LaneState:
             "clients": self.clients,
             "aliases": self.aliases,
             "visits": self.visits,
+            "visit_texts": self.visit_texts,
             "payments": self.payments,
             "units": self.units,
             "occasions": self.occasions,

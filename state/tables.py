@@ -20,6 +20,9 @@ NEVER = np.iinfo(np.int64).max
 NO_DAY = np.iinfo(np.int32).min
 """The day of a visit that never was."""
 
+NO_WALL = np.iinfo(np.int32).min
+"""How far the wall clock is ahead of UTC at a start that was told as an instant."""
+
 UNCOUNTED, UNATTRIBUTED = -1, -2
 """A visit that no segment's revenue has: it does not count or its day is not over; it was nobody's
 when its day was over, or when it was told after that."""
@@ -205,7 +208,8 @@ class Visits(Table):
     """One CRM record or closed order in its newest version.
 
     ``kept_day`` is the latest day that any version has told: while it is inside the window the row
-    stays and refuses older versions. ``held_ms`` is the start whose reminders the visit holds.
+    stays and refuses older versions. ``ahead_ms``: how far the wall clock by which the start was
+    told is ahead of it. ``held_ms`` is the start whose reminders the visit holds.
     ``counted`` is the segment whose revenue of its day has the visit. ``imported``: its start was
     told by history, so that nobody is reminded of it. ``missed_at`` is the minute since the epoch
     at which it became a no-show or cancelled, 0 before.
@@ -215,13 +219,12 @@ class Visits(Table):
         "key": Column("u8"),
         "scope": Column("i4"),
         "id": Column("i8"),
-        "id_text": Column("O", None),
         "client": Column("i4", -1),
         "phone": Column("i8"),
         "version": Column("i8", NONE),
         "status": Column("i1", VACANT),
         "start_ms": Column("i8", NONE),
-        "local_ms": Column("i8", NONE),
+        "ahead_ms": Column("i4", NO_WALL),
         "duration_s": Column("i4", -1),
         "day": Column("i4", NO_DAY),
         "kept_day": Column("i4", NO_DAY),
@@ -243,13 +246,12 @@ class Visits(Table):
     }
     scope: I4
     id: I8
-    id_text: Objects
     client: I4
     phone: I8
     version: I8
     status: I1
     start_ms: I8
-    local_ms: I8
+    ahead_ms: I4
     duration_s: I4
     day: I4
     kept_day: I4
@@ -268,6 +270,13 @@ class Visits(Table):
     missed_at: I4
     next_visit: I4
     next_same: I4
+
+
+class VisitTexts(Table):
+    """Ids of visits that are no integers, as providers write them; keyed as the visits are."""
+
+    COLUMNS: ClassVar = {"key": Column("u8"), "text": Column("O", None)}
+    text: Objects
 
 
 class Occasions(Table):

@@ -33,10 +33,11 @@ STORAGE = {
     ),
     "aliases": "key tenant kind value customer told_ms",
     "visits": (
-        "key scope id id_text client phone version status start_ms local_ms duration_s day "
+        "key scope id client phone version status start_ms ahead_ms duration_s day "
         "kept_day amount is_major foreign currency place services staff held_ms counted "
         "imported money_unit unit missed_at"
     ),
+    "visit_texts": "key text",
     "payments": (
         "key scope version status is_sale start_ms local_ms day kept_day amount place client "
         "unit sale covers counted"
