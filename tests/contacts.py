@@ -13,7 +13,7 @@ from tests.agenda import START, known, rule, rules, wrote
 from tests.decided import told_rows
 from tests.engine import Streams, comparable, run
 from tests.logs import DAY, MINUTE, Record, envelope, heartbeat, lines_of, ms, stamp
-from tests.people import TENANT, WHO
+from tests.people import PHONE, TENANT, WHO
 
 OFFER = rule("reply", category="marketing", channels=["whatsapp", "sms"], match="цены")
 ANY = rule("reply", category="marketing")

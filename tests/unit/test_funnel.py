@@ -22,7 +22,7 @@ from tests.contacts import (
 )
 from tests.decided import told_rows
 from tests.logs import DAY, HOUR, MINUTE, SECOND, Record, envelope, heartbeat
-from tests.people import TENANT, WHO, writes
+from tests.people import PHONE, TENANT, WHO, writes
 
 FAR = {"accepted": 1, "sent": 1, "delivered": 1, "read": 1}
 LATER = ASKED + HOUR

@@ -10,7 +10,7 @@ from tests.agenda import came, known, rule
 from tests.contacts import ANY, ASKED, OFFER, asks, funnel, lives, salon, uplift
 from tests.decided import told_rows
 from tests.logs import DAY, HOUR, MINUTE, Record, settings
-from tests.people import TENANT, writes
+from tests.people import PHONE, TENANT, writes
 
 NEXT = ASKED + DAY
 BACK = {"commanded": 1, "returned": 1, "revenue_minor": 90_000}
