@@ -100,8 +100,8 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, change
     visited = table.trigger_due[customers] != NEVER
     for kind in _VISITED:
         visited |= rules[kind].some[tenants]
-    # Time alone moves nothing but a usual interval.
-    visited &= stirred | change.anew | (change.by_time & rules["rebook"].some[tenants])
+    # Time alone moves nothing but a usual interval, and what a card says nothing at all.
+    visited &= stirred | (change.by_time & rules["rebook"].some[tenants])
     if visited.any():
         chosen, number = customers[visited], np.cumsum(visited, dtype=np.int32) - 1
         own = only(history, visited)
