@@ -24,6 +24,7 @@ from rich.table import Table
 
 from benchmarks.machine import measured_on, options, rss_bytes, tell
 from benchmarks.scenarios import house_number, memory_and_midnight, sparse
+from benchmarks.triggers import against_none, due_minutes
 from benchmarks.workload import BATCH_RECORDS, Load, Town, live, warmup
 from operators.decode import decode, decode_only
 from operators.fold import fold as fold_batch
@@ -48,7 +49,24 @@ def _house(_: bool, say: Callable[[str], None]) -> dict[str, Any]:
     return house_number(Load(0, 0, batch=4_096), say)
 
 
-SCENARIOS = {"memory": _memory, "sparse": _sparse, "house": _house}
+def _triggers(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    if quick:
+        return against_none(Load(20_000, 5_000, runs=3), say)
+    return against_none(Load(100_000, 100_000, runs=7), say)
+
+
+def _due(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    customers, count = (10_000, 1_000) if quick else (1_000_000, 10_000)
+    return due_minutes(Load(0, customers, lanes=8, runs=0, visits_each=6), count, say)
+
+
+SCENARIOS = {
+    "memory": _memory,
+    "sparse": _sparse,
+    "house": _house,
+    "triggers": _triggers,
+    "due": _due,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +236,9 @@ def print_results(results: list[Result], console: Console) -> None:
     "--scenario",
     type=click.Choice(list(SCENARIOS)),
     help="memory: 1 M customers, 6 M visits, 2 M messages, and a day that passes over them; "
-    "sparse: a record a minute for a year; house: a phone with 10,000 visits a day.",
+    "sparse: a record a minute for a year; house: a phone with 10,000 visits a day; "
+    "triggers: twelve of all kinds against none; due: minutes of 1 M customers in which nobody or "
+    "10,000 are due.",
 )
 @options(customers=100_000, lanes=8)
 def fold(

@@ -37,7 +37,7 @@ def memory_and_midnight(load: Load, say: Say) -> dict[str, Any]:
     boundaries, its closed books and the rolls of the minutes after it. On the first one
     everybody's boundaries are new, the second is a day like any other.
     """
-    states = _filled(Town(load), say)
+    states = filled(Town(load), say)
     rss = settled_rss_bytes()
     rows = _rows(states)
     say(f"{rss / 1e6:,.0f} MB; now two days pass")
@@ -64,7 +64,7 @@ def _pass_day(load: Load, states: list[LaneState], day: int) -> tuple[float, flo
     for beat in range(48):
         at = begins + beat * 30 * MINUTE
         for state in states:
-            chunk = _chunk(state.lane, [_BEAT], [at], (1 << 60) + day * 48 + beat)
+            chunk = chunk_of(state.lane, [_BEAT], [at], (1 << 60) + day * 48 + beat)
             started = perf_counter()
             for batch in decode(chunk, load.lanes):
                 moved += len(fold(state, batch).streams["segments"])
@@ -77,7 +77,7 @@ def sparse(load: Load, say: Say) -> dict[str, Any]:
     days = load.runs
     load = replace(load, lanes=1, records=24 * 60, run_ms=DAY, records_per_second=1 / 60)
     town = Town(load)
-    states = _filled(town, say)
+    states = filled(town, say)
     chunks = _joined(chunk for run in range(days) for chunk in live(town, run))
     records = sum(len(chunk.values) for chunk in chunks)
     seconds = _seconds(chunks, states, load.lanes)
@@ -124,13 +124,14 @@ def _house_rate(load: Load, phones: int) -> float:
         appended.append(clock)
     size = load.batch
     chunks = [
-        _chunk(0, values[at : at + size], appended[at : at + size], at)
+        chunk_of(0, values[at : at + size], appended[at : at + size], at)
         for at in range(0, len(values), size)
     ]
     return len(values) / _seconds(chunks, states, 1)
 
 
-def _filled(town: Town, say: Say) -> list[LaneState]:
+def filled(town: Town, say: Say) -> list[LaneState]:
+    """The lanes of a town after its warm-up."""
     load = town.load
     say(f"warming up: {load.customers:,} customers")
     states = [LaneState(lane, _ID_KEY) for lane in range(load.lanes)]
@@ -157,12 +158,13 @@ def _joined(chunks: Iterator[Chunk]) -> list[Chunk]:
     values = [value for chunk in parts for value in chunk.values]
     appended = [ms for chunk in parts if chunk.appended_ms is not None for ms in chunk.appended_ms]
     return [
-        _chunk(0, values[at : at + size], appended[at : at + size], (1 << 40) + at)
+        chunk_of(0, values[at : at + size], appended[at : at + size], (1 << 40) + at)
         for at in range(0, len(values), size)
     ]
 
 
-def _chunk(lane: int, values: list[bytes], appended: list[int], first: int) -> Chunk:
+def chunk_of(lane: int, values: list[bytes], appended: list[int], first: int) -> Chunk:
+    """Records of one lane at positions from ``first`` on."""
     positions = np.arange(first, first + len(values), dtype=np.int64)
     return Chunk(lane, positions, np.array(appended, np.int64), values, None)
 

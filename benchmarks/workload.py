@@ -27,6 +27,7 @@ from sources.bodies import (
     ATTENDED,
     BOOKED,
     CONFIRMED,
+    NO_SHOW,
     Yclients,
     heartbeat_record,
     naive,
@@ -125,11 +126,16 @@ class Load:
 
 
 class Town:
-    """The tenants of a load and their customers, told by number."""
+    """The tenants of a load and their customers, told by number.
 
-    def __init__(self, load: Load) -> None:
+    ``settings`` are what every tenant has instead of its own.
+    """
+
+    def __init__(self, load: Load, settings: dict[str, Any] | None = None) -> None:
         self.load = load
-        self.businesses = [_crm_tenant(one) for one in businesses(load.tenant_count, load.seed)]
+        self.businesses = [
+            _crm_tenant(one, settings or {}) for one in businesses(load.tenant_count, load.seed)
+        ]
         self.crms = [Yclients(one) for one in self.businesses]
         self.messengers = [Messengers(one) for one in self.businesses]
         self.lanes = [lane_of(one.tenant, load.lanes) for one in self.businesses]
@@ -170,7 +176,7 @@ def warmup(town: Town) -> Iterator[Chunk]:
     """
     load = town.load
     past = load.warm_from
-    lanes = _Lanes(load.lanes, 8_192)
+    lanes = Lanes(load.lanes, 8_192)
     for business, lane in zip(town.businesses, town.lanes, strict=True):
         quiet = replace(business, settings=business.settings | {"triggers": []})
         yield from lanes.add(lane, past, settings_record(quiet, past))
@@ -180,17 +186,19 @@ def warmup(town: Town) -> Iterator[Chunk]:
             ago = days_ago + 30 * i + (number % 53 if i > 1 else 0)
             start = load.first_minute - ago * DAY - number % 8 * HOUR
             booking = number * load.visits_each + i + 1
-            yield from lanes.add(*_past(town, number, booking, start, ATTENDED))
+            yield from lanes.add(*past_visit(town, number, booking, start, ATTENDED))
     for business, lane in zip(town.businesses, town.lanes, strict=True):
         yield from lanes.add(lane, past, settings_record(business, past))
     for number in range(load.customers * load.messages_each):
         yield from lanes.add(*_sent(town, number))
     for at in range(load.runs * load.visits):
         minute = load.begin(at // load.visits)
-        comes = _past(town, _pick(load, _COMES, at), _OPEN_IDS + at, _come_at(at, minute), BOOKED)
+        comes = past_visit(
+            town, _pick(load, _COMES, at), _OPEN_IDS + at, _come_at(at, minute), BOOKED
+        )
         yield from lanes.add(*comes)
         reminded = _pick(load, _REMINDED, at)
-        yield from lanes.add(*_past(town, reminded, _REMINDED_IDS + at, minute + DAY, BOOKED))
+        yield from lanes.add(*past_visit(town, reminded, _REMINDED_IDS + at, minute + DAY, BOOKED))
     for lane in range(load.lanes):  # what the warm-up owes is paid before the clock is started
         after = past + MINUTE
         yield from lanes.add(lane, after, heartbeat_record(after, after))
@@ -201,7 +209,7 @@ def live(town: Town, run: int) -> list[Chunk]:
     """One run's chunks, in the order in which a source would take turns between its lanes."""
     load = town.load
     moments = sorted(_moments(town, run), key=lambda moment: moment[:2])[: load.records]
-    lanes = _Lanes(load.lanes, load.batch, (run + 1) << _RUN_BITS)
+    lanes = Lanes(load.lanes, load.batch, (run + 1) << _RUN_BITS)
     begin = load.begin(run) - int(len(moments) * SECOND / load.records_per_second / 2)
     chunks: list[Chunk] = []
     for i, (_, _, tenant, write, what) in enumerate(moments):
@@ -308,12 +316,14 @@ def _visit(town: Town, number: int, who: Customer, booking: int, created: int) -
     )
 
 
-def _past(town: Town, number: int, booking: int, start: int, status: int) -> tuple[int, int, bytes]:
-    """Lane, append time and the shortest record that says so."""
+def past_visit(
+    town: Town, number: int, booking: int, start: int, status: int
+) -> tuple[int, int, bytes]:
+    """Lane, append time and the shortest record that says so, told with the past of all."""
     tenant = town.tenant_of(number)
     business = town.businesses[tenant]
     company = business.branches[0].id
-    attended = status == ATTENDED
+    attended = {ATTENDED: 1, NO_SHOW: -1}.get(status, 0)
     told = town.load.warm_from
     changed = min(start, told) - HOUR
     line = _PAST % (
@@ -342,10 +352,10 @@ def _sent(town: Town, number: int) -> tuple[int, int, bytes]:
     return town.lanes[tenant], told, line
 
 
-def _crm_tenant(business: Business) -> Business:
+def _crm_tenant(business: Business, settings: dict[str, Any]) -> Business:
     """The business with YCLIENTS and one branch: the CRM with the largest bodies."""
     first = business.branches[0]
-    settings = {key: value for key, value in business.settings.items() if key != "branches"}
+    settings = {key: of for key, of in business.settings.items() if key != "branches"} | settings
     return replace(
         business,
         provider="yclients",
@@ -354,7 +364,7 @@ def _crm_tenant(business: Business) -> Business:
     )
 
 
-class _Lanes:
+class Lanes:
     """Collects records into chunks of one lane each."""
 
     def __init__(self, lanes: int, size: int, position: int = 0) -> None:

@@ -10,6 +10,7 @@ that record, or passed in silence where the record tells of the past, or too lat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from operators.features import History, history_of
 from operators.held import Waiting
 from operators.moments import Moment
 from operators.no_shows import no_shows
-from operators.owed import Due, Owed
+from operators.owed import Dues, Owed
 from operators.profiles import speakers
 from operators.rebooks import rebooks
 from operators.segments import own_day
@@ -100,8 +101,8 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, change
     visited = table.trigger_due[customers] != NEVER
     for kind in _VISITED:
         visited |= rules[kind].some[tenants]
-    # Time alone moves nothing but a usual interval.
-    visited &= stirred | change.anew | (change.by_time & rules["rebook"].some[tenants])
+    # Time alone moves nothing but a usual interval, and what a card says nothing at all.
+    visited &= stirred | (change.by_time & rules["rebook"].some[tenants])
     if visited.any():
         chosen, number = customers[visited], np.cumsum(visited, dtype=np.int32) - 1
         own = only(history, visited)
@@ -271,68 +272,52 @@ def _ask(
     history: History | None,
 ) -> None:
     chosen = customers[due.owner]
-    tenants = state.customers.tenant[chosen]
-    triggers = state.tenants.triggers[kind]
-    tellings = _tellings(state, kind, chosen, due, history)
-    dues = [
-        Due(
-            customer=customer,
-            trigger=(trigger := triggers.of[tenant][slot]),
-            occasion=occasion,
-            due_ms=due_ms,
-            made_ms=told_ms,
-            now_ms=now_ms,
-            position=position,
-            expires_ms=due_ms + (trigger.ttl_ms or 0),
-            visit=visit,
-            branch=branch,
-        )
-        for customer, tenant, slot, due_ms, told_ms, now_ms, position, telling in zip(
-            chosen.tolist(),
-            tenants.tolist(),
-            due.slot.tolist(),
-            due.due_ms.tolist(),
-            change.told_ms[due.owner].tolist(),
-            change.moment.now_ms[due.owner].tolist(),
-            change.moment.position[due.owner].tolist(),
-            tellings,
-            strict=True,
-        )
-        for occasion, visit, branch in (telling,)
-    ]
-    rule = triggers.key[tenants, due.slot]
-    queue(state, owed, dues, due.mark, rule, due.subject if kind in _VISITED else None)
+    rule = state.tenants.triggers[kind].rule[state.customers.tenant[chosen], due.slot]
+    occasion, visit, branch = _tellings(state, kind, chosen, due, history)
+    dues = Dues(
+        customer=chosen,
+        rule=rule,
+        occasion=occasion,
+        due_ms=due.due_ms,
+        made_ms=change.told_ms[due.owner],
+        now_ms=change.moment.now_ms[due.owner],
+        position=change.moment.position[due.owner],
+        expires_ms=due.due_ms + state.tenants.rules.ttl_ms[rule],
+        visit=visit,
+        branch=branch,
+        mark=keep_occasions(
+            state, due.mark, rule, due.subject if kind in _VISITED else None, due.due_ms
+        ),
+        held=np.zeros(len(chosen), np.bool_),
+    )
+    owed.dues.append(dues)
 
 
-def queue(
-    state: LaneState, owed: Owed, dues: list[Due], mark: U8, rule: U8, about: I8 | None
-) -> None:
-    """Asks for decisions; each keeps its command under its mark for as long as it can be sent."""
-    occasions = state.occasions
+def keep_occasions(state: LaneState, mark: U8, rule: I4, about: I8 | None, due_ms: I8) -> Rows:
+    """Rows of occasions: each keeps its command under its mark for as long as it can be sent."""
+    occasions, rules = state.occasions, state.tenants.rules
     rows, _ = occasions.find_or_add(mark)
-    occasions.rule[rows] = rule
+    occasions.rule[rows] = rules.key[rule]
     occasions.visit[rows] = -1 if about is None else about
-    occasions.start_ms[rows] = [due.expires_ms for due in dues]
+    occasions.start_ms[rows] = due_ms + rules.ttl_ms[rule]
     occasions.touch(rows)
-    for due, row in zip(dues, rows.tolist(), strict=True):
-        due.mark = row
-    owed.dues += dues
+    return rows
 
 
-_Telling = tuple[str, Visit | None, str | None]
+_Tellings = tuple[list[str], Sequence[Visit | None], Sequence[str | None]]
 
 
 def _tellings(
     state: LaneState, kind: str, customers: Rows, due: Coming, history: History | None
-) -> list[_Telling]:
+) -> _Tellings:
     """What each occasion is called, and the visit and branch that it is about."""
     subjects = due.subject.tolist()
     if kind in _ALONE or history is None:
         named = day_text if kind == "winback" else str
         ids = state.customers.id[customers].astype("U32").tolist()
-        return [
-            (f"{kind}:{who}:{named(of)}", None, None) for who, of in zip(ids, subjects, strict=True)
-        ]
+        nothing = [None] * len(ids)
+        occasions = [f"{kind}:{who}:{named(of)}" for who, of in zip(ids, subjects, strict=True)]
+        return occasions, nothing, nothing
     visits, places = state.visits, state.places
     rows = due.subject.astype(np.int32)
     start, place = visits.start_ms[rows], visits.place[rows]
@@ -343,4 +328,4 @@ def _tellings(
         groups = [listed[row] for row in subjects]
     told = told_visits(state, groups, start, local)
     branches = [branch or None for branch in places.branch[place].tolist()]
-    return list(zip(visit_occasions(state, rows, start), told, branches, strict=True))
+    return visit_occasions(state, rows, start), told, branches

@@ -185,6 +185,8 @@ def _link(state: LaneState, client: Rows, target: Rows, lines: Rows, touched: To
     touched.add(parent, lines[linked], Cause.IDENTITY)
     touched.add(target[again], lines[again], Cause.MOVED)
     touched.add(old[moved], lines[moved], Cause.MOVED)
+    customers.stirred[parent] = True
+    customers.stirred[old[moved & (old >= 0)]] = True
     return moved
 
 

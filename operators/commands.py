@@ -7,19 +7,24 @@ State: read only
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from operators.owed import Due
+from operators.gate import Asked
+from operators.owed import Dues
 from operators.params import fill, has_blanks
 from operators.people import told_aliases
 from operators.profiles import speakers
 from operators.segments import own_day, recency_days
-from operators.texts import instant_text, segment_text
-from schemas.batch import I8
+from operators.texts import instant_texts, segment_text
+from schemas.batch import I4
 from schemas.outputs import Command, Rfm
 from schemas.segments import SCHEME
-from schemas.settings import TenantSettings
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY
@@ -29,104 +34,94 @@ _ENCODE = msgspec.json.Encoder().encode
 
 def commands_of(
     state: LaneState,
-    dues: list[Due],
-    identities: list[str],
-    customers: Rows,
-    made_ms: I8,
+    dues: Dues,
+    asked: Asked,
+    lines: NDArray[np.intp],
     channels: list[list[str]],
 ) -> list[bytes]:
-    """A command for each due; all columns run beside ``dues``."""
-    table, clients = state.customers, state.clients
-    tenant, phones, segments = table.tenant[customers], table.phone[customers], table.segment
-    speaker = speakers(state, customers)
+    """A command for each of these lines; ``channels`` run beside them."""
+    table, places = state.customers, lines.tolist()
+    customers, tenant = asked.customer[lines], asked.tenant[lines]
+    # Whose day begins minutes after midnight is in the day of the last score by then.
+    today = own_day(state, customers, asked.made_ms[lines])
+    today = np.maximum(today, table.scored_day[customers])
+    triggers = [state.tenants.rules.triggers[rule] for rule in asked.rule[lines].tolist()]
+    settings = [state.tenants.settings[each] for each in tenant.tolist()]
+    branches = [dues.branch[line] for line in places]
+    templates, params = _messages(state, asked.rule[lines], customers, today)
+    name, locale = _names(state, customers)
+    # In the order of Command's fields: naming two dozen of them costs as much as the encoding.
+    columns = (
+        [asked.identity[line] for line in places],
+        state.tenants.name[tenant].tolist(),
+        table.id[customers].astype("U32").tolist(),
+        [f"+{phone}" if phone else None for phone in table.phone[customers].tolist()],
+        told_aliases(state, customers).tolist(),
+        name,
+        [trigger.id for trigger in triggers],
+        [trigger.kind for trigger in triggers],
+        [trigger.category for trigger in triggers],
+        channels,
+        templates,
+        params,
+        [
+            trigger.locale or own or rules.locale
+            for trigger, own, rules in zip(triggers, locale, settings, strict=True)
+        ],
+        [
+            rules.zone_of(branch) if branch else rules.timezone
+            for rules, branch in zip(settings, branches, strict=True)
+        ],
+        branches,
+        [dues.visit[line] for line in places],
+        map(segment_text, table.segment[customers].tolist()),
+        _rfms(state, customers, today, [rules.currency for rules in settings]),
+        repeat(SCHEME),
+        state.tenants.thresholds_on(tenant, today),
+        instant_texts(asked.due_ms[lines]),
+        instant_texts(asked.expires_ms[lines]),
+        instant_texts(asked.made_ms[lines]),
+        [asked.occasion[line] for line in places],
+        repeat(False),  # withdrawn
+    )
+    return list(map(_ENCODE, map(Command, *columns)))
+
+
+def _names(state: LaneState, customers: Rows) -> tuple[list[str | None], list[str | None]]:
+    """What the customers are called, and the locales of their cards."""
+    clients, speaker = state.clients, speakers(state, customers)
     name, locale = clients.name[speaker], clients.locale[speaker]
     name[speaker < 0] = locale[speaker < 0] = None
-    # Whose day begins minutes after midnight is in the day of the last score by then.
-    today = np.maximum(own_day(state, customers, made_ms), table.scored_day[customers])
+    return name.tolist(), locale.tolist()
+
+
+def _rfms(
+    state: LaneState, customers: Rows, today: I4, currencies: list[str | None]
+) -> Iterator[Rfm]:
+    table = state.customers
     last_day = table.last_day[customers]
     recency = recency_days(last_day, today).astype(np.object_)
     recency[last_day == NO_DAY] = None
-    tenants = tenant.tolist()
-    settings = [state.tenants.settings[each] for each in tenants]
-    columns = zip(
-        identities,
-        state.tenants.name[tenant].tolist(),
-        table.id[customers].astype("U32").tolist(),
-        [f"+{phone}" if phone else None for phone in phones.tolist()],
-        told_aliases(state, customers).tolist(),
-        name.tolist(),
-        locale.tolist(),
-        channels,
-        segments[customers].tolist(),
-        map(
-            Rfm,
-            recency.tolist(),
-            table.frequency[customers].tolist(),
-            table.monetary[customers].tolist(),
-            [each.currency for each in settings],
-        ),
-        map(state.tenants.thresholds_on, tenants, today.tolist()),
-        strict=True,
-    )
-    days = today.tolist()
-    return [
-        _command(state, due, rules, day, about)
-        for due, rules, day, about in zip(dues, settings, days, columns, strict=True)
-    ]
+    frequency, monetary = table.frequency[customers], table.monetary[customers]
+    return map(Rfm, recency.tolist(), frequency.tolist(), monetary.tolist(), currencies)
 
 
-_Columns = tuple[
-    str,
-    str,
-    str,
-    str | None,
-    dict[str, str],
-    str | None,
-    str | None,
-    list[str],
-    int,
-    Rfm,
-    str,
-]
-
-
-def _command(
-    state: LaneState, due: Due, settings: TenantSettings, today: int, columns: _Columns
-) -> bytes:
-    identity, tenant, customer, phone, aliases, name, locale, channels, segment, rfm, version = (
-        columns
-    )
-    trigger, branch = due.trigger, due.branch
-    template, params = settings.message_for(trigger, segment)
-    if params and has_blanks(params):
-        params = fill(state, due.customer, params, today)
-    # In the order of Command's fields: naming two dozen of them costs as much as the encoding.
-    return _ENCODE(
-        Command(
-            identity,
-            tenant,
-            customer,
-            phone,
-            aliases,
-            name,
-            trigger.id,
-            trigger.kind,  # type: ignore[arg-type]  # settings admit only known kinds
-            trigger.category,  # type: ignore[arg-type]  # likewise
-            channels,
-            template,
-            params,
-            trigger.locale or locale or settings.locale,
-            settings.zone_of(branch) if branch else settings.timezone,
-            branch,
-            due.visit,
-            segment_text(segment),
-            rfm,
-            SCHEME,
-            version,
-            instant_text(due.due_ms),
-            instant_text(due.expires_ms),
-            instant_text(due.made_ms),
-            due.occasion,
-            False,  # withdrawn
+def _messages(
+    state: LaneState, rules: I4, customers: Rows, today: I4
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Templates and params: of each rule and segment one, but for what is told of a customer."""
+    tenants, segments = state.customers.tenant[customers], state.customers.segment[customers]
+    asked = list(zip(tenants.tolist(), rules.tolist(), segments.tolist(), strict=True))
+    known = {
+        (tenant, rule, segment): state.tenants.settings[tenant].message_for(
+            state.tenants.rules.triggers[rule], segment
         )
-    )
+        for tenant, rule, segment in set(asked)
+    }
+    blank = {each for each, (_, params) in known.items() if params and has_blanks(params)}
+    messages = [known[each] for each in asked]
+    params = [params for _, params in messages]
+    for line, each in enumerate(asked) if blank else ():
+        if each in blank:
+            params[line] = fill(state, customers.item(line), params[line], today.item(line))
+    return [template for template, _ in messages], params

@@ -14,7 +14,7 @@ from operators.failures import inherit_failures
 from operators.funnel import note
 from operators.gate import HOLDOUT, PASSED, Asked, Verdicts
 from operators.moments import Moment
-from operators.owed import Due, Owed
+from operators.owed import Dues, Owed
 from operators.returns import credit
 from schemas.batch import I4, NONE
 from schemas.keys import text_keys
@@ -28,7 +28,7 @@ from state.messages import command_keys
 
 
 def keep_contacts(
-    state: LaneState, owed: Owed, dues: list[Due], asked: Asked, verdicts: Verdicts
+    state: LaneState, owed: Owed, dues: Dues, asked: Asked, verdicts: Verdicts
 ) -> None:
     """Marketing that has come as far as the holdout is a contact; what is sent is kept as well."""
     lines = np.flatnonzero(verdicts.contact | (verdicts.reason == PASSED)).astype(np.int32)
@@ -43,8 +43,7 @@ def keep_contacts(
     rows, lines = rows[fresh], lines[fresh]
     customer, tenant, rule = asked.customer[lines], asked.tenant[lines], asked.rule[lines]
     fills, is_sent = verdicts.contact[lines], verdicts.reason[lines] == PASSED
-    position = np.array([dues[at].position for at in lines.tolist()], np.int64)
-    moment = Moment(asked.now_ms[lines], position)
+    moment = Moment(dues.now_ms[lines], dues.position[lines])
     enrolled, place = np.unique(customer[fills], return_index=True)
     before = enrolments(state, enrolled)
     table.customer[rows] = customer

@@ -334,7 +334,7 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
         take_replies(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
         answer(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
         # Who is only answered is not touched, but what is held for them may be due in this part.
-        asked = np.array([due.customer for due in owed.dues], np.int32)
+        asked = np.concatenate([dues.customer for dues in owed.dues] or [touched.customer[:0]])
         decide(state, owed)
         bury(state, owed, merged, _moment(work, merged.line))
         stirred = np.concatenate([touched.customer, asked]) if len(asked) else touched.customer

@@ -22,7 +22,7 @@ from operators.people import told_aliases
 from operators.quiet import inside_window, windows_of
 from schemas.batch import CONFIRMED, I4, I8, NONE
 from schemas.consent_words import IN, OUT
-from schemas.keys import in_holdout
+from schemas.keys import holdout_places
 from schemas.outputs import Reason
 from state.chains import walk
 from state.contacts import cooldown_keys
@@ -146,9 +146,8 @@ def _without_channel(state: LaneState, asked: Asked, lines: Rows, verdicts: Verd
     if len(phoneless):
         aliases = told_aliases(state, asked.customer[phoneless]).tolist()
         for line, names in zip(phoneless.tolist(), aliases, strict=True):
-            settings = state.tenants.settings[asked.tenant.item(line)]
-            trigger = next(each for each in settings.triggers if each.id == asked.trigger[line])
-            verdicts.channels[line] &= np.uint64(_reaching(trigger.channels, names))
+            channels = state.tenants.rules.words[asked.rule.item(line)]
+            verdicts.channels[line] &= np.uint64(_reaching(channels, names))
     refused: Flags = verdicts.channels[lines] == 0
     return refused
 
@@ -245,20 +244,13 @@ def _capped(state: LaneState, asked: Asked, lines: Rows, _: Verdicts) -> Flags:
 def _held_out(state: LaneState, asked: Asked, lines: Rows, _: Verdicts) -> Flags:
     """The permanent share of customers who get no marketing."""
     tenants, customers = state.tenants, state.customers
-    rows = asked.customer[lines]
-    ids, phones = customers.id[rows].tolist(), customers.phone[rows].tolist()
-    refused = [
-        percent > 0
-        and in_holdout(tenants.name[tenant], str(phone) if phone else identity.decode(), percent)
-        for tenant, percent, phone, identity in zip(
-            asked.tenant[lines].tolist(),
-            [tenants.settings[row].holdout_percent for row in asked.tenant[lines].tolist()],
-            phones,
-            ids,
-            strict=True,
-        )
-    ]
-    return np.array(refused, np.bool_)
+    tenant, rows = asked.tenant[lines], asked.customer[lines]
+    who = list(map(str, customers.phone[rows].tolist()))
+    for at in np.flatnonzero(customers.phone[rows] == 0).tolist():
+        who[at] = customers.id[rows[at]].decode()
+    percent = np.array([tenants.settings[row].holdout_percent for row in tenant.tolist()])
+    refused: Flags = np.array(holdout_places(tenants.name[tenant].tolist(), who)) < percent
+    return refused
 
 
 def _undeliverable(state: LaneState, asked: Asked, lines: Rows, _: Verdicts) -> Flags:

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.gate import Asked
-from operators.owed import Due, Owed
+from operators.owed import Dues, Owed
 from operators.quiet import window_ends, windows_of
-from operators.texts import instant_text
 from schemas.batch import I8
-from schemas.keys import command_id, decision_id, text_keys
-from schemas.outputs import Decision, Visit
+from schemas.keys import command_id, text_keys
+from schemas.outputs import Visit
 from state.index import Rows
 from state.lane import LaneState
 from state.messages import command_keys
@@ -41,7 +40,7 @@ class Waiting:
     last_ms: I8
 
 
-def hold(state: LaneState, dues: list[Due], asked: Asked, lines: NDArray[np.intp]) -> None:
+def hold(state: LaneState, dues: Dues, asked: Asked, lines: NDArray[np.intp]) -> None:
     """Keeps what is needed to decide these again at the end of their window."""
     if not len(lines):
         return
@@ -54,11 +53,11 @@ def hold(state: LaneState, dues: list[Due], asked: Asked, lines: NDArray[np.intp
     table.customer[rows] = customers
     table.last_ms[rows] = state.customers.last_visit_ms[customers]
     table.due_ms[rows], table.expires_ms[rows] = asked.due_ms[lines], asked.expires_ms[lines]
+    table.mark[rows] = dues.mark[lines]
     for row, line in zip(rows.tolist(), lines.tolist(), strict=True):
-        due = dues[line]
-        table.trigger[row], table.occasion[row] = due.trigger.id, due.occasion
-        table.branch[row], table.mark[row] = due.branch, due.mark
-        table.visit[row] = None if due.visit is None else _ENCODE(due.visit)
+        table.trigger[row], table.occasion[row] = asked.trigger[line], dues.occasion[line]
+        table.branch[row], visit = dues.branch[line], dues.visit[line]
+        table.visit[row] = None if visit is None else _ENCODE(visit)
     _, end = windows_of(state, tenant, state.tenants.rules.marketing[asked.rule[lines]])
     release = window_ends(state, asked.zone[lines], asked.now_ms[lines], end)
     table.release_ms[rows] = release
@@ -165,32 +164,22 @@ def _queue(state: LaneState, owed: Owed, rows: Rows, made_ms: I8, now_ms: I8, po
     table = state.held
     whose = table.customer[rows].copy()
     tenants = state.customers.tenant[whose].tolist()
-    for row, customer, tenant, made, now, at in zip(
-        rows.tolist(),
-        whose.tolist(),
-        tenants,
-        made_ms.tolist(),
-        now_ms.tolist(),
-        position.tolist(),
-        strict=True,
-    ):
-        visit = table.visit[row]
-        owed.dues.append(
-            Due(
-                customer=customer,
-                trigger=state.tenants.trigger(tenant, table.trigger[row]),
-                occasion=table.occasion[row],
-                due_ms=table.due_ms.item(row),
-                made_ms=made,
-                now_ms=now,
-                position=at,
-                expires_ms=table.expires_ms.item(row),
-                visit=None if visit is None else _DECODE(visit),
-                branch=table.branch[row],
-                mark=table.mark.item(row),
-                held=True,
-            )
-        )
+    number, triggers = state.tenants.rules.number, table.trigger[rows].tolist()
+    dues = Dues(
+        customer=whose,
+        rule=np.array(list(map(number, tenants, triggers)), np.int32),
+        occasion=table.occasion[rows].tolist(),
+        due_ms=table.due_ms[rows],
+        made_ms=made_ms,
+        now_ms=now_ms,
+        position=position,
+        expires_ms=table.expires_ms[rows],
+        visit=[None if visit is None else _DECODE(visit) for visit in table.visit[rows].tolist()],
+        branch=table.branch[rows].tolist(),
+        mark=table.mark[rows],
+        held=np.ones(len(rows), np.bool_),
+    )
+    owed.dues.append(dues)
     _let_go(state, rows)
 
 
@@ -198,22 +187,9 @@ def _withdraw(state: LaneState, owed: Owed, rows: Rows, now_ms: I8, position: I8
     table, customers = state.held, state.customers
     for row, now, at in zip(rows.tolist(), now_ms.tolist(), position.tolist(), strict=True):
         customer = table.customer[row]
-        tenant = state.tenants.name[customers.tenant[customer]]
-        identity = command_id(tenant, table.trigger[row], table.occasion[row])
-        owed.decision(
-            now,
-            Decision(
-                decision_id=decision_id(identity, "withdrawn"),
-                command_id=identity,
-                tenant=tenant,
-                customer_id=customers.id[customer].decode(),
-                trigger=table.trigger[row],
-                outcome="withdrawn",
-                reason=None,
-                at=instant_text(now),
-                position=at,
-            ),
-        )
+        tenant, trigger = state.tenants.name[customers.tenant[customer]], table.trigger[row]
+        identity = command_id(tenant, trigger, table.occasion[row])
+        owed.withdrawal(identity, tenant, customers.id[customer].decode(), trigger, now, at)
     marks = table.mark[rows]
     marks = marks[marks >= 0]
     state.occasions.state[marks] = WITHDRAWN

@@ -11,11 +11,11 @@ customer's own events, which no cut of the log can change.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from itertools import chain, repeat
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,9 +24,10 @@ import xxhash
 from operators.customer_segments import blank_score, changed_scores
 from operators.profiles import Standing, encoded_profiles, joined, standing_order
 from operators.restate import Differences
-from schemas.batch import I1, I8, STREAMS, Message
+from operators.texts import instant_text
+from schemas.batch import I1, I4, I8, STREAMS, Message
+from schemas.keys import decision_id
 from schemas.outputs import Decision, Tombstone, Visit
-from schemas.settings import Trigger
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import Flags
@@ -66,26 +67,38 @@ class Steps:
 
 
 @dataclass(slots=True)
-class Due:
-    """A rule's occasion that has come for one customer, a row.
+class Dues:
+    """Occasions that have come for customers, one line each; ``rule`` numbers the ``Rules``.
 
-    ``due_ms`` is its due minute, ``made_ms`` the moment that the outputs tell, ``now_ms`` the lane
-    clock at the record ``position`` that brought it about. ``mark`` is the row of its occasion, -1
-    where nobody asks for it again; ``held``: it has waited for the end of a quiet window.
+    ``due_ms`` is the due minute, ``made_ms`` the moment that the outputs tell, ``now_ms`` the lane
+    clock at the record ``position`` that brought it about. ``mark`` is the row of the occasion;
+    ``held``: it has waited for the end of a quiet window.
     """
 
-    customer: int
-    trigger: Trigger
-    occasion: str
-    due_ms: int
-    made_ms: int
-    now_ms: int
-    position: int
-    expires_ms: int
-    visit: Visit | None = None
-    branch: str | None = None
-    mark: int = -1
-    held: bool = False
+    customer: Rows
+    rule: I4
+    occasion: list[str]
+    due_ms: I8
+    made_ms: I8
+    now_ms: I8
+    position: I8
+    expires_ms: I8
+    visit: Sequence[Visit | None]
+    branch: Sequence[str | None]
+    mark: Rows
+    held: Flags
+
+
+def joined_dues(parts: list[Dues]) -> Dues:
+    """All lines, in the order in which they were asked for."""
+    if len(parts) == 1:
+        return parts[0]
+    columns: list[Any] = []
+    for name in (field.name for field in fields(Dues)):
+        column = [getattr(part, name) for part in parts]
+        told = type(column[0]) is list
+        columns.append(list(chain.from_iterable(column)) if told else np.concatenate(column))
+    return Dues(*columns)
 
 
 class Owed:
@@ -97,7 +110,7 @@ class Owed:
     """
 
     def __init__(self) -> None:
-        self.dues: list[Due] = []
+        self.dues: list[Dues] = []
         self.sent: list[Sent] = []
         self.replies: list[Steps] = []
         self.funnel: list[Differences] = []
@@ -117,30 +130,51 @@ class Owed:
         """Owes a decision."""
         key = decision.customer_id.encode()
         value = _ENCODER.encode(decision)
-        rule = _rule(decision.trigger, decision.command_id)
+        (rule,) = rule_texts([decision.trigger], [decision.command_id])
         self.add("decisions", decision.position, due_ms, key, rule, value)
         self.counts["decisions", decision.outcome, decision.reason or ""] += 1
+
+    def withdrawal(
+        self, command: str, tenant: str, customer: str, trigger: str, now_ms: int, position: int
+    ) -> None:
+        """Owes the decision that a command, or what is held of one, is taken back."""
+        self.decision(
+            now_ms,
+            Decision(
+                decision_id=decision_id(command, "withdrawn"),
+                command_id=command,
+                tenant=tenant,
+                customer_id=customer,
+                trigger=trigger,
+                outcome="withdrawn",
+                reason=None,
+                at=instant_text(now_ms),
+                position=position,
+            ),
+        )
 
     def command(
         self, position: int, due_ms: int, key: bytes, trigger: str, identity: str, value: bytes
     ) -> None:
         """Owes an encoded command; ``key`` is its customer's id."""
-        self.add("commands", position, due_ms, key, _rule(trigger, identity), value)
+        (rule,) = rule_texts([trigger], [identity])
+        self.add("commands", position, due_ms, key, rule, value)
 
     def decided(
-        self, stream: str, dues: list[Due], told: Iterable[tuple[bytes, str, bytes]]
+        self,
+        stream: str,
+        position: I8,
+        due_ms: I8,
+        keys: Iterable[bytes],
+        rules: Iterable[str],
+        values: Iterable[bytes],
     ) -> None:
-        """Owes many encoded commands or decisions, beside the dues that they are of.
-
-        ``told`` has each one's customer id, command id and value.
-        """
+        """Owes many encoded commands or decisions; ``rules`` are as ``rule_texts`` gives them."""
         lines = self._lines[stream]
-        lines += [
-            (due.position, due.due_ms, key, f"{due.trigger.id}\x1f{identity}", number, value)
-            for number, due, (key, identity, value) in zip(
-                range(len(lines), len(lines) + len(dues)), dues, told, strict=True
-            )
-        ]
+        first, count = len(lines), len(position)
+        numbers = range(first, first + count)
+        places = (position.tolist(), due_ms.tolist(), keys, rules)
+        lines += zip(*places, numbers, values, strict=True)
 
     def tombstone(self, due_ms: int, tombstone: Tombstone) -> None:
         """Owes the last line of an id that is no more, and an empty score."""
@@ -195,9 +229,11 @@ class Owed:
         )
 
 
-def _rule(trigger: str, command_id: str) -> str:
+def rule_texts(triggers: Iterable[str], command_ids: Iterable[str]) -> list[str]:
     """Visits of one customer may be due under one rule at once: their commands tell them apart."""
-    return f"{trigger}\x1f{command_id}"
+    return [
+        f"{trigger}\x1f{identity}" for trigger, identity in zip(triggers, command_ids, strict=True)
+    ]
 
 
 def _messages(

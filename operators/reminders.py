@@ -22,7 +22,7 @@ from operators.decide import withdraw
 from operators.features import History
 from operators.held import move_mark, withdraw_held
 from operators.moments import Moment
-from operators.owed import Due, Owed
+from operators.owed import Dues, Owed
 from operators.quiet import is_quiet
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
@@ -84,7 +84,7 @@ def fire(
     ready = _ready(state, customers, owner, visit, due_ms)
     if len(ready.visit):
         rows = _keep(state, ready.keys, ready.visit, visits.held_ms[ready.visit], ready.rule_key)
-        owed.dues += _dues(state, customers, history, ready, rows, due_ms, moment)
+        owed.dues.append(_dues(state, customers, history, ready, rows, due_ms, moment))
     state.customers.reminder_due[customers] = NEVER
     _schedule(state, customers, owner, visit, due_ms[owner])
 
@@ -119,7 +119,7 @@ def _dues(
     marks: Rows,
     due_ms: I8,
     moment: Moment,
-) -> list[Due]:
+) -> Dues:
     visits, places = state.visits, state.places
     coming = visits.start_ms[history.visit] >= due_ms[history.owner]
     days = _days(state, history.owner[coming], history.visit[coming])
@@ -128,36 +128,23 @@ def _dues(
     place = visits.place[ready.visit]
     local = state.zones.to_local(places.zone[place], start)
     groups = [listed[visit] for visit in ready.visit.tolist()]
-    rules = state.tenants.triggers["reminder"].of
-    return [
-        Due(
-            customer=customer,
-            trigger=(trigger := rules[tenant][rule]),
-            occasion=occasion,
-            due_ms=due,
-            made_ms=due,
-            now_ms=now,
-            position=at,
-            expires_ms=starts if trigger.ttl_ms is None else min(starts, due + trigger.ttl_ms),
-            visit=visit,
-            branch=branch or None,
-            mark=mark,
-        )
-        for customer, mark, occasion, visit, rule, tenant, starts, due, now, at, branch in zip(
-            customers[ready.owner].tolist(),
-            marks.tolist(),
-            visit_occasions(state, ready.visit, start),
-            told_visits(state, groups, start, local),
-            ready.rule.tolist(),
-            places.tenant[place].tolist(),
-            start.tolist(),
-            due_ms[ready.owner].tolist(),
-            moment.now_ms[ready.owner].tolist(),
-            moment.position[ready.owner].tolist(),
-            places.branch[place].tolist(),
-            strict=True,
-        )
-    ]
+    rules = state.tenants.rules
+    rule = state.tenants.triggers["reminder"].rule[places.tenant[place], ready.rule]
+    due = due_ms[ready.owner]
+    return Dues(
+        customer=customers[ready.owner],
+        rule=rule,
+        occasion=visit_occasions(state, ready.visit, start),
+        due_ms=due,
+        made_ms=due,
+        now_ms=moment.now_ms[ready.owner],
+        position=moment.position[ready.owner],
+        expires_ms=np.minimum(start, due + rules.ttl_ms[rule]),
+        visit=told_visits(state, groups, start, local),
+        branch=[branch or None for branch in places.branch[place].tolist()],
+        mark=marks,
+        held=np.zeros(len(marks), np.bool_),
+    )
 
 
 @dataclass(slots=True)

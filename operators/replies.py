@@ -11,9 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from operators.agenda import is_marked, put_marks, queue
+from operators.agenda import is_marked, keep_occasions, put_marks
 from operators.identify import INCOMING, Named
-from operators.owed import Due, Owed
+from operators.owed import Dues, Owed
 from operators.progress import writers
 from schemas.batch import I8, IncomingEvents
 from schemas.keys import mix, row_keys
@@ -43,36 +43,45 @@ def answer(
     now_ms = clocks[record]
     due_ms = np.minimum(events.at_ms[at], now_ms) // MINUTE_MS * MINUTE_MS
     customer = writers(state, named, lines)
-    message = mix(state.tenants.key[tenant] ^ _SALT, events.message[at].view(np.uint64))
+    numbers = events.message[at].view(np.uint64)
+    message = mix(state.tenants.key[tenant] ^ _SALT, numbers)
     ids = state.customers.id[customer].astype("U32").tolist()
     recent = events.at_ms[at] > now_ms - KEPT_MS
     for slot in rules.slots:
         key = rules.key[tenant, slot]
         mark = row_keys(message, key)
         due = (key != 0) & recent & ~is_marked(state, mark, None, now_ms)
-        asked, dues = [], []
-        for line in np.flatnonzero(due).tolist():
-            trigger = rules.of[tenant[line]][slot]
-            if not matches(trigger.match, events.kind[at[line]], events.text[at[line]]):
-                continue
-            asked.append(line)
-            number = int(events.message[at[line]]) & (1 << 64) - 1
-            dues.append(
-                Due(
-                    customer=int(customer[line]),
-                    trigger=trigger,
-                    occasion=f"reply:{ids[line]}:{number:016x}",
-                    due_ms=int(due_ms[line]),
-                    made_ms=int(now_ms[line]),
-                    now_ms=int(now_ms[line]),
-                    position=int(positions[record[line]]),
-                    expires_ms=int(due_ms[line]) + (trigger.ttl_ms or 0),
-                )
+        set_off = [
+            line
+            for line in np.flatnonzero(due).tolist()
+            if matches(
+                rules.of[tenant[line]][slot].match, events.kind[at[line]], events.text[at[line]]
             )
-        if not dues:
+        ]
+        if not set_off:
             continue
-        put_marks(state, "reply", mark[asked], due_ms[asked])
-        queue(state, owed, dues, mark[asked], key[asked], None)
+        asked = np.array(set_off, np.int32)
+        rule, due_at, number = rules.rule[tenant[asked], slot], due_ms[asked], numbers[asked]
+        put_marks(state, "reply", mark[asked], due_at)
+        nothing = [None] * len(asked)
+        dues = Dues(
+            customer=customer[asked],
+            rule=rule,
+            occasion=[
+                f"reply:{ids[line]}:{each:016x}"
+                for line, each in zip(set_off, number.tolist(), strict=True)
+            ],
+            due_ms=due_at,
+            made_ms=now_ms[asked],
+            now_ms=now_ms[asked],
+            position=positions[record[asked]],
+            expires_ms=due_at + state.tenants.rules.ttl_ms[rule],
+            visit=nothing,
+            branch=nothing,
+            mark=keep_occasions(state, mark[asked], rule, None, due_at),
+            held=np.zeros(len(asked), np.bool_),
+        )
+        owed.dues.append(dues)
 
 
 def matches(wanted: tuple[str, ...], kind: str | None, text: str | None) -> bool:

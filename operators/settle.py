@@ -78,6 +78,7 @@ def apply_settings(
     if len(rows):
         moment = Moment(np.full(len(rows), now_ms), np.full(len(rows), position))
         cause = np.full(len(rows), "thresholds", np.object_)
+        table.stirred[rows] = True
         score(state, owed, rows.astype(np.int32), cause, moment.now_ms, moment, anew=True)
         credit(state, owed, rows.astype(np.int32), moment)
     withdraw_removed(state, owed, tenant, now_ms, position)

@@ -93,6 +93,8 @@ _FACTS = ("start_ms", "ahead_ms", "duration_s", "day", "amount", "foreign", "cur
 _START = ("start_ms", "ahead_ms", "day")
 _WHERE = ("place", "services", "staff", "is_major", "money_unit")
 _COPIED = (*_FACTS, *_WHERE, "status")
+_TELLING = ("status", "start_ms", "duration_s", "day", "place", "services")
+"""What triggers go by: money, staff and versions are nothing to them."""
 
 
 def apply_round(
@@ -201,6 +203,9 @@ def _apply_visits(
     old_day = np.where(held, visits.day[rows], NO_DAY).astype(np.int32)
     before = contribution(state, visits, rows, held)
     was_missed = held & _is_missed(visits.status[rows])
+    alike = held.copy()
+    for name in _TELLING:
+        alike &= getattr(visits, name)[rows] == getattr(events, name)[at]
     _store(state, rows, events, at, held, deleted)
     is_missed = _is_missed(visits.status[rows])
     newly = is_missed & ~was_missed
@@ -217,7 +222,7 @@ def _apply_visits(
     place(state, owner, old_owner, old_day, days, events.today[at], within)
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
     factual = was_attended | is_attended
-    stirs = factual | was_missed | is_missed
+    stirs = (factual | was_missed | is_missed) & ~(alike & (client == old_client))
     _stir(state, np.concatenate([owner[stirs], old_owner[stirs]]))
     cause = np.where(factual, changed, np.where(linked, Cause.IDENTITY, Cause.CORRECTION))
     touched.add(owner, lines, cause.astype(np.int8))

@@ -97,9 +97,29 @@ def command_id(tenant: str, trigger: str, occasion: str) -> str:
     return xxhash.xxh3_128_hexdigest(f"{tenant}\x1f{trigger}\x1f{occasion}".encode())
 
 
+def command_ids(
+    tenants: Sequence[str], triggers: Sequence[str], occasions: Sequence[str]
+) -> list[str]:
+    """``command_id`` of many."""
+    digest = xxhash.xxh3_128_hexdigest
+    return [
+        digest(f"{tenant}\x1f{trigger}\x1f{occasion}".encode())
+        for tenant, trigger, occasion in zip(tenants, triggers, occasions, strict=True)
+    ]
+
+
 def decision_id(command: str, phase: str) -> str:
     """32 hex digits of a command's id and ``held``, ``final`` or ``withdrawn``."""
     return xxhash.xxh3_128_hexdigest(f"{command}\x1f{phase}".encode())
+
+
+def decision_ids(commands: Sequence[str], phases: Sequence[str]) -> list[str]:
+    """``decision_id`` of many."""
+    digest = xxhash.xxh3_128_hexdigest
+    return [
+        digest(f"{command}\x1f{phase}".encode())
+        for command, phase in zip(commands, phases, strict=True)
+    ]
 
 
 def in_holdout(tenant: str, who: str, percent: int) -> bool:
@@ -108,4 +128,13 @@ def in_holdout(tenant: str, who: str, percent: int) -> bool:
     ``who`` is the canonical phone (E.164 without ``+``), or the customer's id without one. A larger
     share has all of a smaller one.
     """
-    return xxhash.xxh3_64_intdigest(f"{tenant}\x1fholdout\x1f{who}".encode()) % 100 < percent
+    return holdout_places([tenant], [who])[0] < percent
+
+
+def holdout_places(tenants: Sequence[str], whos: Sequence[str]) -> list[int]:
+    """0 to 99 for each customer: those below a percentage are in the holdout."""
+    digest = xxhash.xxh3_64_intdigest
+    return [
+        digest(f"{tenant}\x1fholdout\x1f{who}".encode()) % 100
+        for tenant, who in zip(tenants, whos, strict=True)
+    ]

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.batch import I4
+from schemas.batch import I4, I8
 from schemas.keys import text_key
 from schemas.segments import CODES
 from schemas.settings import TenantSettings, Trigger
 
 MOST_CHANNELS = 63
 """Channels of one trigger that are tried: one bit each."""
+
+FOREVER = 1 << 60
+"""What has no time to live: a reminder, which is over when its visit starts."""
 
 _FUTURE = frozenset({"rebook", "winback", "no_show"})
 _BIT_OF = {code: np.uint32(1 << at) for at, code in enumerate(sorted(CODES.values()))}
@@ -29,7 +32,6 @@ for _code, _bit in _BIT_OF.items():
     SEGMENT_BIT[_code] = _bit
 
 _DTYPES = {
-    "tenant": "i4",
     "key": "u8",
     "segments": "u4",
     "marketing": "?",
@@ -37,6 +39,7 @@ _DTYPES = {
     "future": "?",
     "priority": "i4",
     "cooldown": "i4",
+    "ttl_ms": "i8",
     "channels": "u8",
     "allowed": "u8",
     "sms": "u8",
@@ -47,7 +50,6 @@ _DTYPES = {
 class Rule:
     """One trigger's numbers: channels are bits, in the trigger's order."""
 
-    tenant: int
     key: int
     segments: int
     marketing: bool
@@ -55,6 +57,7 @@ class Rule:
     future: bool
     priority: int
     cooldown: int
+    ttl_ms: int
     channels: int
     allowed: int
     sms: int
@@ -63,10 +66,10 @@ class Rule:
 class Rules:
     """Rules of all tenants by number; ``allowed`` are the channels that no policy forbids.
 
-    ``future``: a booking to come stands against it.
+    ``future``: a booking to come stands against it. ``ttl_ms`` is ``FOREVER`` where the settings
+    name none; ``triggers`` are the rules as they are, and ``words`` their channels.
     """
 
-    tenant: I4
     key: NDArray[np.uint64]
     segments: NDArray[np.uint32]
     marketing: NDArray[np.bool_]
@@ -74,12 +77,14 @@ class Rules:
     future: NDArray[np.bool_]
     priority: I4
     cooldown: I4
+    ttl_ms: I8
     channels: NDArray[np.uint64]
     allowed: NDArray[np.uint64]
     sms: NDArray[np.uint64]
 
     def __init__(self) -> None:
-        self.words: list[tuple[str, ...]] = []  # the channels of each, by number
+        self.triggers: list[Trigger] = []
+        self.words: list[tuple[str, ...]] = []
         self._numbers: list[dict[str, int]] = []
         self._free: list[int] = []
         self._used = 0
@@ -96,15 +101,16 @@ class Rules:
             self._numbers.append({})
         self._free += self._numbers[tenant].values()
         self._numbers[tenant] = {
-            trigger.id: self._add(_rule(tenant, settings, trigger), trigger.channels)
+            trigger.id: self._add(_rule(settings, trigger), trigger)
             for trigger in settings.triggers
         }
 
-    def _add(self, rule: Rule, channels: tuple[str, ...]) -> int:
+    def _add(self, rule: Rule, trigger: Trigger) -> int:
         if self._free:
             number = self._free.pop()
         else:
             number, self._used = self._used, self._used + 1
+            self.triggers.append(trigger)
             self.words.append(())
             if self._used > len(self.key):
                 for name in _DTYPES:
@@ -112,16 +118,15 @@ class Rules:
                     setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
         for name in _DTYPES:
             getattr(self, name)[number] = getattr(rule, name)
-        self.words[number] = channels
+        self.triggers[number], self.words[number] = trigger, trigger.channels
         return number
 
 
-def _rule(tenant: int, settings: TenantSettings, trigger: Trigger) -> Rule:
+def _rule(settings: TenantSettings, trigger: Trigger) -> Rule:
     banned = settings.banned_channels.get(trigger.category, frozenset())
     bits = [(name, 1 << at) for at, name in enumerate(trigger.channels[:MOST_CHANNELS])]
     wanted = trigger.segments or frozenset(_BIT_OF)
     return Rule(
-        tenant=tenant,
         key=text_key(trigger.id),
         segments=sum(int(_BIT_OF[code]) for code in wanted),
         marketing=trigger.category == "marketing",
@@ -129,6 +134,7 @@ def _rule(tenant: int, settings: TenantSettings, trigger: Trigger) -> Rule:
         future=trigger.kind in _FUTURE,
         priority=trigger.priority,
         cooldown=trigger.cooldown_days,
+        ttl_ms=FOREVER if trigger.ttl_ms is None else trigger.ttl_ms,
         channels=sum(bit for _, bit in bits),
         allowed=sum(bit for name, bit in bits if name not in banned),
         sms=sum(bit for name, bit in bits if name == "sms"),

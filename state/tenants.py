@@ -16,7 +16,6 @@ from schemas.keys import row_keys, text_key
 from schemas.settings import (
     DEFAULT_SETTINGS,
     TenantSettings,
-    Trigger,
     parse_settings,
     thresholds_version,
 )
@@ -159,9 +158,11 @@ class Tenants(Table):
         """Lower bounds of M 3 and M 2 in force; ``None``: every digit is 2."""
         return _told(int(self.big[row]), int(self.fair[row]))
 
-    def thresholds_on(self, row: int, day: int) -> str:
-        """``thresholds_version`` of what a customer who is in this day is scored with."""
-        return self._thresholds[row][int(day >= self.bounds_day[row])]
+    def thresholds_on(self, rows: Rows, days: I4) -> list[str]:
+        """``thresholds_version`` of what customers who are in these days are scored with."""
+        versions = self._thresholds
+        new = (days >= self.bounds_day[rows]).tolist()
+        return [versions[row][at] for row, at in zip(rows.tolist(), new, strict=True)]
 
     def adopt_stored(self) -> None:
         """Rebuilds what is derived, after a restore."""
@@ -173,10 +174,6 @@ class Tenants(Table):
             if stored is not None:
                 settings = parse_settings(stored, f"tenants.{self.name[row]}")
             self._apply(row, settings)
-
-    def trigger(self, row: int, name: str) -> Trigger:
-        """A trigger in force, by its id."""
-        return next(each for each in self.settings[row].triggers if each.id == name)
 
     def await_midnight(self, rows: Rows, now_ms: int) -> None:
         """Sets the next local midnight after an instant."""
@@ -197,15 +194,15 @@ class Tenants(Table):
             self.settings.append(DEFAULT_SETTINGS)
             self._thresholds.append(("", ""))
         self.settings[row] = settings
+        self.rules.adopt(row, settings)
         for of_kind in self.triggers.values():
-            of_kind.put(row, settings.triggers)
+            of_kind.put(row, settings.triggers, self.rules)
         self.window[row] = settings.window_days
         self.recent[row], self.cooling[row] = settings.recency_days
         self.often[row], self.repeated[row] = settings.frequency
         self.zone[row] = self._zones.code(settings.timezone)
         self.exponent[row] = settings.currency_exponent
         self.consents[row] = settings.consent_default == "allow"
-        self.rules.adopt(row, settings)
         self.contact_days[row] = contact_days(settings)
         self.cooldown_days[row] = cooldown_days(settings)
         self._set_quiet(row)

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.batch import I4
 from schemas.keys import text_key
 from schemas.settings import Trigger
 from state.index import U8
+from state.rules import Rules
 
 _FLOATS = frozenset({"interval_factor"})
 
@@ -32,13 +34,15 @@ COLUMNS = {
 class OfKind:
     """Triggers of one kind: ``of[tenant]`` as they are, ``key`` and numbers as matrices.
 
-    ``key`` is 0 where a tenant has no trigger in that slot; ``some`` tells who has any.
+    ``key`` is 0 where a tenant has no trigger in that slot, else ``rule`` is its number in
+    ``Rules``; ``some`` tells who has any.
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.of: list[tuple[Trigger, ...]] = []
         self.key: U8 = np.zeros((0, 0), np.uint64)
+        self.rule: I4 = np.zeros((0, 0), np.int32)
         self.some: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._columns: dict[str, NDArray[Any]] = {
             name: np.zeros((0, 0), np.float64 if name in _FLOATS else np.int64)
@@ -58,8 +62,11 @@ class OfKind:
         """The largest of these numbers, 0 where there is none."""
         return int(self._columns[name].max(initial=0))
 
-    def put(self, tenant: int, triggers: tuple[Trigger, ...]) -> None:
-        """The triggers that a tenant has from now on; those of other kinds are left out."""
+    def put(self, tenant: int, triggers: tuple[Trigger, ...], rules: Rules) -> None:
+        """The triggers that a tenant has from now on; those of other kinds are left out.
+
+        ``rules`` have their numbers already.
+        """
         mine = tuple(trigger for trigger in triggers if trigger.kind == self.kind)
         while len(self.of) <= tenant:
             self.of.append(())
@@ -72,13 +79,14 @@ class OfKind:
             matrix[tenant, : len(mine)] = [getattr(trigger, name) or 0 for trigger in mine]
         for slot, trigger in enumerate(mine):
             self.key[tenant, slot] = text_key(trigger.id)
+            self.rule[tenant, slot] = rules.number(tenant, trigger.id)
 
     def _reserve(self, tenants: int, slots: int) -> None:
         height, width = self.key.shape
         if tenants <= height and slots <= width:
             return
         shape = (tenants + tenants // 4 if tenants > height else height, max(width, slots))
-        self.key = _grown(self.key, shape)
+        self.key, self.rule = _grown(self.key, shape), _grown(self.rule, shape)
         self._columns = {name: _grown(matrix, shape) for name, matrix in self._columns.items()}
         some = np.zeros(shape[0], np.bool_)
         some[:height] = self.some
