@@ -1,6 +1,6 @@
 """Ask the fold and the simulator what they decide over a log, in the same terms.
 
-Takes: logs under rules; ``BUILT``, the one list of what the fold can do
+Takes: logs under rules
 Out:   ``Told``; rows of the funnel's tables
 """
 
@@ -12,27 +12,12 @@ from typing import NamedTuple
 
 from schemas.keys import in_holdout
 from tests.engine import ID_KEY, Streams, run
-from tests.life_rules import KINDS, Named
+from tests.life_rules import Named
 from tests.logs import Record, lines_of, ms
 from tests.oracle_decisions import Command, Decided
-from tests.oracle_gate import STEPS
 from tests.oracle_walk import Town, walk
 
-
-class Scope(NamedTuple):
-    """Kinds of triggers, steps of the gate and tables that somebody decides by.
-
-    ``simple``: no quiet hours, caps and the like are set.
-    """
-
-    kinds: tuple[str, ...]
-    steps: tuple[str, ...]
-    tables: tuple[str, ...]
-    simple: bool
-
-
-WHOLE = Scope(KINDS, STEPS, ("message_funnel_daily", "uplift_monthly"), simple=False)
-"""What the fold can do."""
+TABLES = ("message_funnel_daily", "uplift_monthly")
 
 
 class Told(NamedTuple):
@@ -44,9 +29,9 @@ class Told(NamedTuple):
     tenants: dict[str, str]
 
 
-def simulated(lines: list[bytes], scope: Scope = WHOLE) -> dict[str, Town]:
+def simulated(lines: list[bytes]) -> dict[str, Town]:
     """Every tenant, as the simulator leaves it."""
-    return walk(lines, ID_KEY, in_holdout, frozenset(scope.kinds), scope.steps)
+    return walk(lines, ID_KEY, in_holdout)
 
 
 def by_simulator(log: list[Record]) -> Told:

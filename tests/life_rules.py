@@ -72,7 +72,6 @@ class Rules:
 
     chance: Random
     kinds: Sequence[str] = KINDS
-    plain: bool = False  # nothing but triggers differs between tenants
 
     def trigger(self, kind: str, id: str) -> Record:
         """One rule; what its kind has not to have it has sometimes."""
@@ -121,8 +120,6 @@ class Rules:
     def settings(self) -> Record:
         """What holds for a tenant's messages besides its triggers."""
         pick = self.chance.choice
-        if self.plain:
-            return {"quiet_hours": NEVER_QUIET, "quiet_utility": NEVER_QUIET}
         return {
             "quiet_hours": pick(WINDOWS),
             "quiet_utility": pick(WINDOWS),
@@ -145,7 +142,6 @@ class RuledLife(Life):
     """A life whose tenants have rules, and whose customers say what they want."""
 
     kinds: Sequence[str] = KINDS
-    simple: bool = False  # rules of messages stay as they are shipped
     _drawn: dict[str, Record] = field(default_factory=dict)
 
     def log(self, size: int, tenants: int) -> list[Record]:
@@ -155,7 +151,7 @@ class RuledLife(Life):
     def settings(self, place: Place, at: int) -> Record:
         """Rules of a place; told again, some of them have changed."""
         told: Record = super().settings(place, at)["settings"]
-        rules = Rules(self.chance, self.kinds, self.simple)
+        rules = Rules(self.chance, self.kinds)
         drawn = self._drawn.get(place.tenant)
         if drawn is None:
             drawn = {"triggers": rules.triggers(), **rules.settings()}
@@ -276,13 +272,13 @@ def _answers(chance: Random, sent: Named) -> list[Record]:
 
 
 def ruled_logs(
-    kinds: Sequence[str] = KINDS, simple: bool = False, parts: tuple[str, ...] = EVERYTHING
+    kinds: Sequence[str] = KINDS, parts: tuple[str, ...] = EVERYTHING
 ) -> st.SearchStrategy[list[Record]]:
-    """Hundreds of records from a seed; ``simple``: messages go out as they are shipped."""
+    """Hundreds of records from a seed."""
     return st.builds(
-        lambda seed, size, tenants: RuledLife(
-            Random(seed), parts=parts, kinds=kinds, simple=simple
-        ).log(size, tenants),
+        lambda seed, size, tenants: RuledLife(Random(seed), parts=parts, kinds=kinds).log(
+            size, tenants
+        ),
         st.integers(0, 2**32),
         st.integers(6, LARGEST),
         st.integers(1, 3),

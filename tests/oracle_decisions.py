@@ -83,8 +83,8 @@ class Said:
 class Decisions:
     """What was decided for one tenant's customers, what waits, what may still be taken back."""
 
-    def __init__(self, gate: Gate, kinds: frozenset[str]) -> None:
-        self.gate, self.diary, self.kinds = gate, gate.diary, kinds
+    def __init__(self, gate: Gate) -> None:
+        self.gate, self.diary = gate, gate.diary
         self.tenant = gate.diary.tenant
         self.said = Said()
         self.folks: dict[str, Folk] = {}

@@ -2,7 +2,7 @@
 
 Takes: what is due for the customer at one moment, and what is known by then
 Out:   ``Verdict``, one for each: refused, held until an instant, or passed by its channels
-Source: domain.md's gate; ``steps`` are those that are judged, so that the gate can grow
+Source: domain.md's gate
 """
 
 from __future__ import annotations
@@ -21,20 +21,6 @@ from tests.oracle_triggers import Due, is_inside, minute_of_day, wall
 DAY = 86_400_000
 FAILURES, FAILING_DAYS = 2, 14
 NEXT_VISIT_MATTERS = {"rebook", "winback", "no_show"}
-
-STEPS = (
-    "segment",
-    "cooldown",
-    "consent",
-    "channel",
-    "future_booking",
-    "stale",
-    "quiet_hours",
-    "priority",
-    "cap",
-    "holdout",
-    "undeliverable",
-)
 
 Arms = Callable[[str, str, int], bool]
 """Whether somebody of a tenant, by phone or else by customer id, is in this share of hundredths."""
@@ -92,7 +78,6 @@ class Gate:
 
     diary: Diary
     arms: Arms
-    steps: tuple[str, ...] = STEPS
 
     def judge(self, who: str, folk: Folk, dues: list[Due], moment: Moment) -> list[Verdict]:
         """One verdict for each due; what is marketing contends for the one place."""
@@ -106,31 +91,29 @@ class Gate:
             else:
                 verdicts.append(verdict)
         contenders.sort(key=lambda v: (-v.due.trigger.priority, v.due.trigger.id, v.due.occasion))
-        if "priority" in self.steps:
-            verdicts += [_refused(each.due, "priority") for each in contenders[1:]]
-            contenders = contenders[:1]
-        return verdicts + [self._after_priority(who, folk, each, moment) for each in contenders]
+        verdicts += [_refused(each.due, "priority") for each in contenders[1:]]
+        best = contenders[:1]
+        return verdicts + [self._after_priority(who, folk, each, moment) for each in best]
 
     def _before_priority(self, who: str, folk: Folk, due: Due, moment: Moment) -> Verdict:
         trigger, channels = due.trigger, due.trigger.channels
         if trigger.segments and int(folk.segment) not in trigger.segments:
             return _refused(due, "segment")
-        if "cooldown" in self.steps and self._is_cooling(folk, trigger, moment.at):
+        if self._is_cooling(folk, trigger, moment.at):
             return _refused(due, "cooldown")
-        if "consent" in self.steps and trigger.category == "marketing":
+        if trigger.category == "marketing":
             channels = tuple(c for c in channels if self._agreed(who, folk, c))
             if not channels:
                 return _refused(due, "consent")
-        if "channel" in self.steps:
-            channels = tuple(c for c in channels if self._reaches(who, trigger, c))
-            if not channels:
-                return _refused(due, "channel")
-        booked = trigger.kind in NEXT_VISIT_MATTERS and "future_booking" in self.steps
-        if booked and self.diary.next_booking(who, moment.at) is not None:
+        channels = tuple(c for c in channels if self._reaches(who, trigger, c))
+        if not channels:
+            return _refused(due, "channel")
+        booked = self.diary.next_booking(who, moment.at) is not None
+        if booked and trigger.kind in NEXT_VISIT_MATTERS:
             return _refused(due, "future_booking")
         if moment.now >= due.expires:
             return _refused(due, "stale")
-        release = self._release(due, moment.now) if "quiet_hours" in self.steps else None
+        release = self._release(due, moment.now)
         if release is not None:
             return Verdict(due, "held", "quiet_hours", channels, release)
         return Verdict(due, "sent", None, channels)
@@ -138,13 +121,13 @@ class Gate:
     def _after_priority(self, who: str, folk: Folk, verdict: Verdict, moment: Moment) -> Verdict:
         rules, due = self.diary.rules, verdict.due
         today = day_of(moment.at, rules.timezone)
-        for cap in rules.caps if "cap" in self.steps else ():
+        for cap in rules.caps:
             days = [c.day for c in folk.contacts if c.category == "marketing"]
             if sum(today - cap.per_days < day <= today for day in days) >= cap.max:
                 return _refused(due, "cap")
         phone = self.diary.people.phones.get(who)
-        share = rules.holdout_percent if "holdout" in self.steps else 0
-        if self.arms(self.diary.tenant, who if phone is None else str(phone), share):
+        named = who if phone is None else str(phone)
+        if self.arms(self.diary.tenant, named, rules.holdout_percent):
             return verdict._replace(outcome="holdout", reason="holdout")
         if self._is_lost(folk, moment.at):
             return verdict._replace(outcome="refused", reason="undeliverable")
@@ -154,7 +137,7 @@ class Gate:
         """Whether the number cannot be reached, as far as its messages tell."""
         since = at - FAILING_DAYS * DAY
         failed = sum(told > since for told in folk.failures.values())
-        return "undeliverable" in self.steps and failed >= FAILURES
+        return failed >= FAILURES
 
     def _is_cooling(self, folk: Folk, trigger: Trigger, at: int) -> bool:
         today = day_of(at, self.diary.rules.timezone)

@@ -1,6 +1,6 @@
 """Walk a log record by record, instant by instant, and decide every trigger: slow and plain.
 
-Takes: record lines in log order, in one lane; what is decided, and by which steps of the gate
+Takes: record lines in log order, in one lane
 Out:   every tenant's ``Town``, as the last record leaves it
 Source: design.md's clock: what is due before a record comes before it, each thing at its instant
 """
@@ -15,11 +15,11 @@ from tests.oracle_boundaries import Boundaries
 from tests.oracle_decisions import Decisions
 from tests.oracle_diary import Departed, Diary
 from tests.oracle_funnel import Failure, Party, Rows, funnel_rows, returns
-from tests.oracle_gate import STEPS, Arms, Folk, Gate, Moment
+from tests.oracle_gate import Arms, Folk, Gate, Moment
 from tests.oracle_messages import KEPT
 from tests.oracle_rows import Told, read
 from tests.oracle_times import day_of, midnight_of
-from tests.oracle_triggers import KINDS, Due, View, entries, planned, replies
+from tests.oracle_triggers import Due, View, entries, planned, replies
 
 FOREVER = 1 << 62
 LONG_AGO = 30 * 86_400_000
@@ -29,8 +29,8 @@ LONG_AGO = 30 * 86_400_000
 class Town(Decisions):
     """One tenant: its facts, its customers, and what is planned for them."""
 
-    def __init__(self, gate: Gate, kinds: frozenset[str]) -> None:
-        super().__init__(gate, kinds)
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(gate)
         self.bounds = Boundaries()
         self.before: Sums | None = None  # until ``bounds_day`` begins for a customer
         self.bounds_day = -FOREVER
@@ -117,7 +117,7 @@ class Town(Decisions):
         if folk.segment != before:
             by_bounds = folk.day == self.bounds_day
             by_bounds &= self.diary.segment(who, folk.day, self.before) == before
-            if not by_bounds and "segment_entered" in self.kinds:
+            if not by_bounds:
                 crossed = entries(self.diary, who, before, folk.segment, moment.at)
         late = self._plan(who, folk, moment.at - 1, moment, is_fact=True)
         return crossed + late
@@ -238,7 +238,7 @@ class Town(Decisions):
         if repeats:
             return {}
         self._folk(who).voice.hear(fact.text, at)
-        return {who: replies(self.diary, who, fact, moment.now) if "reply" in self.kinds else []}
+        return {who: replies(self.diary, who, fact, moment.now)}
 
     def _note_failure(self, failure: Failure | None) -> None:
         if failure is not None:
@@ -261,7 +261,7 @@ class Town(Decisions):
             before, folk.segment = folk.segment, self._segment(who, folk.day)
             dues = list(born.get(who, []))
             goes = fires and folk.segment != before and who not in moved
-            if goes and "segment_entered" in self.kinds:
+            if goes:
                 dues += entries(self.diary, who, before, folk.segment, moment.at)
             self.replan_reminders(who, moment)
             dues += self._plan(who, folk, moment.at, moment, is_fact and who not in moved)
@@ -270,7 +270,6 @@ class Town(Decisions):
     def _plan(self, who: str, folk: Folk, until: int, moment: Moment, is_fact: bool) -> list[Due]:
         """What is still to come waits; what is past already is returned, or never told."""
         dues = planned(View(self.diary, who, folk.day, moment.at))
-        dues = [due for due in dues if due.trigger.kind in self.kinds]
         self.take_back(who, {due.mark for due in dues}, moment)
         folk.pending, late = [], []
         for due in dues:
@@ -293,8 +292,6 @@ def walk(
     lines: Sequence[bytes],
     id_key: bytes,
     arms: Arms,
-    kinds: frozenset[str] = KINDS,
-    steps: tuple[str, ...] = STEPS,
 ) -> dict[str, Town]:
     """Every tenant of a log that runs in one lane, as its last record leaves it."""
     towns: dict[str, Town] = {}
@@ -304,7 +301,7 @@ def walk(
         if told.tenant is None:
             continue
         if told.tenant not in towns:
-            gate = Gate(Diary(told.tenant, id_key), arms, steps)
-            towns[told.tenant] = Town(gate, kinds)
+            gate = Gate(Diary(told.tenant, id_key), arms)
+            towns[told.tenant] = Town(gate)
         towns[told.tenant].take(told)
     return towns

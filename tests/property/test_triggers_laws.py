@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 
 from schemas.settings import TenantSettings, parse_settings
-from tests.decided import WHOLE, Scope, Told, by_fold, by_simulator, sent_by, simulated
+from tests.decided import Told, by_fold, by_simulator, sent_by, simulated
 from tests.engine import ID_KEY
 from tests.life_rules import PARTS, RuledLife, answered
 from tests.logs import Record, lines_of
@@ -36,31 +36,27 @@ class Teller(NamedTuple):
 
     name: str
     tell: Callable[[list[Record]], Told]
-    scope: Scope
 
 
-TELLERS = (Teller("simulator", by_simulator, WHOLE), Teller("fold", by_fold, WHOLE))
+TELLERS = (Teller("simulator", by_simulator), Teller("fold", by_fold))
 
 
-def judged_by(*steps: str) -> pytest.MarkDecorator:
-    """Whoever judges by these steps of the gate."""
-    able = [teller for teller in TELLERS if set(steps) <= set(teller.scope.steps)]
-    return pytest.mark.parametrize("teller", able, ids=lambda teller: teller.name)
+by_each = pytest.mark.parametrize("teller", TELLERS, ids=lambda teller: teller.name)
 
 
 @cache
-def log_of(seed: int, scope: Scope) -> list[Record]:
+def log_of(seed: int) -> list[Record]:
     """One life under rules, answered."""
     chance = Random(seed)
-    life = RuledLife(Random(seed), parts=PARTS, kinds=scope.kinds, simple=scope.simple)
+    life = RuledLife(Random(seed), parts=PARTS)
     log = life.log(chance.randrange(8, 20), chance.randrange(1, 3))
-    return answered(log, chance, sent_by(simulated(lines_of(log), scope)))
+    return answered(log, chance, sent_by(simulated(lines_of(log))))
 
 
 @cache
 def told_by(teller: Teller, seed: int) -> Told:
     """What was decided over it."""
-    return teller.tell(log_of(seed, teller.scope))
+    return teller.tell(log_of(seed))
 
 
 class Rules:
@@ -94,7 +90,7 @@ def is_contact(decision: Decided) -> bool:
     return outcome in {"sent", "holdout"} or reason == "undeliverable"
 
 
-@judged_by("segment")
+@by_each
 def test_every_due_trigger_has_exactly_one_final_decision(teller: Teller) -> None:
     """But for what still waits for the end of quiet hours where the log ends."""
     seen = 0
@@ -113,7 +109,7 @@ def test_every_due_trigger_has_exactly_one_final_decision(teller: Teller) -> Non
     assert seen
 
 
-@judged_by("segment")
+@by_each
 def test_every_command_has_a_decision_that_sends_it_and_nothing_else_has_one(
     teller: Teller,
 ) -> None:
@@ -127,7 +123,7 @@ def test_every_command_has_a_decision_that_sends_it_and_nothing_else_has_one(
         assert all(c.created < c.expires for c in told.commands if not c.withdrawn)
 
 
-@judged_by("quiet_hours")
+@by_each
 def test_no_marketing_command_goes_out_in_quiet_hours(teller: Teller) -> None:
     """By the clock of the record that brings it: that is when a sender gets it."""
     seen = 0
@@ -143,7 +139,7 @@ def test_no_marketing_command_goes_out_in_quiet_hours(teller: Teller) -> None:
     assert seen
 
 
-@judged_by("cap")
+@by_each
 def test_no_marketing_contact_is_above_a_cap(teller: Teller) -> None:
     seen = 0
     for seed in RUNS:
@@ -164,7 +160,7 @@ def test_no_marketing_contact_is_above_a_cap(teller: Teller) -> None:
     assert seen
 
 
-@judged_by("holdout")
+@by_each
 def test_a_customer_is_in_one_arm_for_as_long_as_the_share_stays(teller: Teller) -> None:
     arms: Counter[str] = Counter()
     for seed in RUNS:
@@ -184,7 +180,7 @@ def test_a_customer_is_in_one_arm_for_as_long_as_the_share_stays(teller: Teller)
     assert arms["in"]
 
 
-@judged_by("holdout")
+@by_each
 def test_both_arms_meet_the_same_gate(teller: Teller) -> None:
     """Nobody is held out, or everybody is: the same marketing is decided, at the same time.
 
@@ -207,7 +203,7 @@ def test_both_arms_meet_the_same_gate(teller: Teller) -> None:
         return sorted(decisions, key=str)
 
     for seed in RUNS:
-        log = log_of(seed, teller.scope)
+        log = log_of(seed)
         assert told(log, 0) == told(log, 100)
 
 
@@ -259,7 +255,7 @@ def renames(log: list[Record], tenant: str) -> bool:
     return False
 
 
-@judged_by("consent")
+@by_each
 def test_nobody_gets_marketing_without_consent(teller: Teller) -> None:
     """Where unknown means no, who never agreed; anywhere, whose last word is a refusal."""
     seen, refused = 0, 0
