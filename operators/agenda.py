@@ -213,7 +213,7 @@ def _plan(
         now_ms = change.now_ms[every.owner]
         open_ = every.take(every.due_ms > now_ms - GRACE_MS)
         now_ms = change.now_ms[open_.owner]
-        open_ = open_.take(~is_marked(state, open_.mark, open_.also, now_ms))
+        open_ = open_.take(~is_marked(state, open_.mark, now_ms))
         now_ms = change.now_ms[open_.owner]
         ahead = open_.due_ms > now_ms
         if ahead.any():
@@ -223,11 +223,13 @@ def _plan(
         past = open_.take(~ahead)
         if kind == "birthday":
             past = past.take(_fresh(state, customers, past, change))
-        # What is passed in silence is so for everybody who has the visit later.
+        # What is passed in silence is so for everybody who has the visit later, and for their day.
+        silent = change.silent[past.owner]
         put_marks(state, kind, past.mark, past.due_ms)
         if past.also is not None:
+            silent = silent | is_marked(state, past.also, change.now_ms[past.owner])
             put_marks(state, kind, past.also, past.due_ms)
-        due = past.take(~change.silent[past.owner])
+        due = past.take(~silent)
         if len(due.owner):
             _ask(state, owed, customers, kind, due, change, history)
 
@@ -241,16 +243,13 @@ def _fresh(state: LaneState, customers: Rows, past: Coming, change: Change) -> F
     return fresh
 
 
-def is_marked(state: LaneState, mark: U8, also: U8 | None, now_ms: I8) -> Flags:
+def is_marked(state: LaneState, mark: U8, now_ms: I8) -> Flags:
     """Whether occasions have been decided; a mark that is over might as well have been freed."""
     marks = state.marks
     if not len(marks):
         return np.zeros(len(mark), np.bool_)
     row = marks.index.find(mark)
     marked: Flags = (row >= 0) & (marks.until_ms[row] > now_ms)
-    if also is not None:
-        row = marks.index.find(also)
-        marked |= (row >= 0) & (marks.until_ms[row] > now_ms)
     return marked
 
 

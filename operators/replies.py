@@ -50,7 +50,7 @@ def answer(
     for slot in rules.slots:
         key = rules.key[tenant, slot]
         mark = row_keys(message, key)
-        due = (key != 0) & recent & ~is_marked(state, mark, None, now_ms)
+        due = (key != 0) & recent & ~is_marked(state, mark, now_ms)
         set_off = [
             line
             for line in np.flatnonzero(due).tolist()

@@ -119,6 +119,16 @@ def test_a_visit_that_turns_out_to_be_another_person_s_is_not_thanked_for_twice(
     assert sent(streams) == [("after_visit", DUE)]
 
 
+def test_a_day_that_a_thanked_visit_came_to_is_decided_also_when_the_visit_goes_on() -> None:
+    others = [f"+7701999000{number}" for number in (1, 2)]
+    first = came(START + HOUR, START, client="c8", phone=others[0])
+    comes = came(DUE + HOUR, START, version=2)
+    second = came(DUE + 2 * HOUR, START + HOUR, "v2")
+    goes = came(DUE + 3 * HOUR, START, version=3, client="c9", phone=others[1])
+    streams = lived(rules(THANKS), first, comes, second, goes, until=START + DAY)
+    assert sent(streams) == [("after_visit", DUE)]
+
+
 def test_a_phone_learnt_later_thanks_for_the_visit_that_waited() -> None:
     waited = came(START, START, phone=None)
     streams = lived(rules(THANKS), waited, known(DUE + HOUR), until=START + DAY)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from operators.rebooks import NO_INTERVAL, usual_intervals
-from tests.agenda import START, came, lived, rule, rules, sent, told
+from tests.agenda import START, came, known, lived, rule, rules, sent, told
 from tests.engine import run
 from tests.logs import (
     DAY,
@@ -98,6 +98,19 @@ def test_a_rebooking_of_a_service_goes_by_its_last_visit() -> None:
     streams = lived(rules(nails), first, other, until=START + 20 * DAY, step=HOUR)
     assert sent(streams) == [("rebook", START + 14 * DAY)]
     assert streams.rows("commands")[0]["visit"]["ids"] == ["v1"]
+
+
+def test_a_rebooking_that_is_held_is_withdrawn_by_a_visit_since_then_and_no_earlier_one() -> None:
+    nails = rule("rebook", after_days=14, service="nails")
+    quiet = rules(nails, quiet_hours=["13:00", "20:00"])
+    facts = came(START, START, services=["nails"]), came(START + DAY, START + DAY, "v2")
+    held = START + 14 * DAY
+    card = known(held + HOUR, locale="ru")
+    waits = lived(quiet, *facts, card, until=held + DAY, step=HOUR)
+    assert [outcome for _, outcome, _, _ in told(waits)] == ["held", "sent"]
+    comes = came(held + HOUR, held + MINUTE, "v3")
+    gone = lived(quiet, *facts, comes, until=held + DAY, step=HOUR)
+    assert [outcome for _, outcome, _, _ in told(gone)] == ["held", "withdrawn"]
 
 
 def test_a_rebooking_by_the_usual_interval_needs_three_days() -> None:
