@@ -10,9 +10,12 @@ import random
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import repeat
 
 import pytest
 
+from sources.kafka import heartbeat
 from tests.kafka_flow import Engagement, FlowProcess, wait_until
 from tests.recovery.log import is_short, life
 from tests.recovery.runner import (
@@ -56,10 +59,11 @@ SIGKILLED = -9
 
 
 def pieces(records: int, size: int = PIECE) -> Iterator[Sequence[bytes]]:
-    """The log in pieces of the same size."""
+    """The log in pieces of the same size; then the clock goes on for as long as anybody waits."""
     log = list(life(records, SEED))
     for at in range(0, len(log), size):
         yield log[at : at + size]
+    yield from repeat([heartbeat(datetime.now(UTC))])
 
 
 def feed_until_dead(
