@@ -25,6 +25,7 @@ from operators.days import owe_standing_days, tell_days
 from operators.decide import decide
 from operators.failures import first_cut, note_failures
 from operators.features import compute_features, history_of
+from operators.flush import flush
 from operators.forget import forget
 from operators.funnel import owe_standing_funnel, tell_funnel
 from operators.held import release
@@ -210,7 +211,7 @@ def _advance(state: LaneState, owed: Owed, until_ms: int, now_ms: int, position:
     """Fires what is due up to an instant, for a record whose own clock is later."""
     clock_ms, positions = np.array([now_ms]), np.array([position])
     while len(agenda := state.due.until(until_ms)):
-        _fire(state, owed, agenda, clock_ms, positions)
+        _fire(state, owed, agenda, np.full(len(agenda), until_ms), clock_ms, positions)
 
 
 def _fold_part(
@@ -250,7 +251,7 @@ def _kinds(part: Batch) -> tuple[Any, ...]:
 def _advance_within(state: LaneState, owed: Owed, clock_ms: I8, positions: I8) -> None:
     """Records that say nothing of anybody, heartbeats as a rule, let no more than time pass."""
     while len(agenda := state.due.until(int(clock_ms[-1]))):
-        _fire(state, owed, agenda, clock_ms, positions)
+        _fire(state, owed, agenda, np.full(len(agenda), clock_ms[-1]), clock_ms, positions)
 
 
 def _tell(
@@ -288,10 +289,13 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
         waiting = heads < ends
         limit[:-1][waiting] = work.clock_ms[named.record[order[heads[waiting]]]]
         while len(agenda):
-            ready = agenda[table.due[agenda] <= limit[table.slot[agenda]]]
+            until = limit[table.slot[agenda]]
+            comes = table.due[agenda] <= until
+            ready = agenda[comes]
             if not len(ready):
                 break
-            _fire(state, owed, ready, work.clock_ms[start:end], work.positions[start:end])
+            passed = work.clock_ms[start:end], work.positions[start:end]
+            _fire(state, owed, ready, until[comes], *passed)
             agenda = agenda[table.due[agenda] <= last_clock]
         if not waiting.any():
             break
@@ -363,13 +367,21 @@ def _claim(state: LaneState, named: Named, units: Rows) -> Rows:
     return named.met
 
 
-def _fire(state: LaneState, owed: Owed, ready: Rows, clock_ms: I8, positions: I8) -> None:
+def _fire(
+    state: LaneState, owed: Owed, ready: Rows, until_ms: I8, clock_ms: I8, positions: I8
+) -> None:
     """Fires what is due at each customer's earliest instant: the roll before any trigger.
 
     ``clock_ms`` and ``positions`` are of the records that let the time pass. What is asked for is
-    decided together; profiles are flushed once nothing else is due.
+    decided together. Whose profile is flushed before anything else goes on to what is due up to
+    ``until_ms`` at once: a time to itself would cost as much as all the others'.
     """
     table = state.customers
+    flushed = flush(state, owed, ready, clock_ms, positions)
+    if flushed.any():
+        ready = ready[~flushed | (table.due[ready] <= until_ms)]
+        if not len(ready):
+            return
     due = table.due[ready]
     record = np.searchsorted(clock_ms, due, "left")
     moment = Moment(clock_ms[record], positions[record])
@@ -377,29 +389,19 @@ def _fire(state: LaneState, owed: Owed, ready: Rows, clock_ms: I8, positions: I8
     if rolls.any():
         cause = np.full(int(rolls.sum()), "time", np.object_)
         score(state, owed, ready[rolls], cause, due[rolls], moment.take(rolls), anew=False)
-    busy = rolls
     reminds = table.reminder_due[ready] == due
     if reminds.any():
         rows = ready[reminds]
         history = history_of(state, rows)
         reminders.fire(state, owed, rows, history, due[reminds], moment.take(reminds))
-        busy = busy | reminds
     for column in agenda.COLUMNS:
         fires = getattr(table, column)[ready] == due
         if fires.any():
             agenda.fire(state, owed, column, ready[fires], due[fires], moment.take(fires))
-            busy = busy | fires
     releases = table.held_due[ready] == due
     if releases.any():
         now = moment.take(releases)
         release(state, owed, ready[releases], due[releases], now.now_ms, now.position)
-        busy = busy | releases
     decide(state, owed)
-    flushes = ~busy
-    if flushes.any():
-        rows = ready[flushes]
-        owed.profiles(standing_of(state, rows, moment.position[flushes], due[flushes]))
-        table.flush_due[rows] = NEVER
-        table.score_changed[rows] = False
     table.touch(ready)
     state.due.refresh(ready)
