@@ -203,9 +203,7 @@ def _apply_visits(
     old_day = np.where(held, visits.day[rows], NO_DAY).astype(np.int32)
     before = contribution(state, visits, rows, held)
     was_missed = held & _is_missed(visits.status[rows])
-    alike = held.copy()
-    for name in _TELLING:
-        alike &= getattr(visits, name)[rows] == getattr(events, name)[at]
+    alike = held & _is_alike(state, rows, events, at)
     _store(state, rows, events, at, held, deleted)
     is_missed = _is_missed(visits.status[rows])
     newly = is_missed & ~was_missed
@@ -303,6 +301,14 @@ def _repeats(
     content &= visits.phone[rows] == phone
     repeats: Flags = same & (content | (events.status[at] == DELETED))
     return repeats
+
+
+def _is_alike(state: LaneState, rows: Rows, events: VisitColumns, at: I4) -> Flags:
+    """Whether what triggers go by is as it was."""
+    alike = np.ones(len(rows), np.bool_)
+    for name in _TELLING:
+        alike &= getattr(state.visits, name)[rows] == getattr(events, name)[at]
+    return alike
 
 
 def _stir(state: LaneState, customers: Rows) -> None:
