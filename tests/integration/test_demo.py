@@ -39,10 +39,10 @@ SIZES = ["--tenants", "4", "--customers", "250", "--days", "120", "--seed", "3"]
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of a demo, and what it printed."""
-    out, printed = tmp_path_factory.mktemp("demo") / "out", io.StringIO()
-    with redirect_stdout(printed):
+    out, printed = tmp_path_factory.mktemp("demo") / "out", io.BytesIO()
+    with redirect_stdout(io.TextIOWrapper(printed)):
         assert run(["demo", *SIZES, "--out", str(out), "--json"]) == 0
-    return out, printed.getvalue()
+        return out, printed.getvalue().decode()
 
 
 @pytest.fixture
