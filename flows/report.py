@@ -82,9 +82,9 @@ def show(
         cells(texts, figures),
         transitions(texts, figures),
         commands(texts, figures),
+        *([] if views is None else [funnel(texts, views), returns(texts, views, run.effect)]),
         dead(texts, dead_letters),
         *([] if story is None else [told(texts, story)]),
-        *([] if views is None else [funnel(texts, views), returns(texts, views, run.effect)]),
         *([] if views is None else [warehouse(texts, views, *run.businesses[views.tenant])]),
         going_on(texts, next_words),
     ]

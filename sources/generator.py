@@ -7,8 +7,8 @@ Replays:  the same arguments give the same bytes in every process, on every mach
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from heapq import merge
 from itertools import islice
@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from sources.bodies import heartbeat_record, settings_record
-from sources.business import DAY, HOUR, MINUTE, SECOND, businesses, shares
+from sources.business import DAY, HOUR, MINUTE, SECOND, Business, businesses, shares
 from sources.life import Life
 from sources.past import history_records, imports
 from sources.poison import SPOILS, decoy, oversized
@@ -64,8 +64,8 @@ class World:
 
     For each of ``days`` in turn: ``live`` gives what is appended of people's own accord, ``hear``
     takes the commands that this caused, ``settle`` gives the answers to them, and ``written`` both
-    in the order of the log. An answer may also belong to a later day. ``settings`` take the place
-    of each business's own, key by key.
+    in the order of the log. An answer may also belong to a later day. ``made`` takes the
+    place of the seed's own businesses; as many as ``tenants``, each with an index of its own.
     """
 
     def __init__(
@@ -77,16 +77,13 @@ class World:
         faults: bool | Faults = False,
         start: date = date(2026, 1, 5),
         effect: float = 0.0,
-        settings: Mapping[str, Any] | None = None,
+        made: Sequence[Business] | None = None,
     ) -> None:
         if tenants < 1 or customers < 0 or days < 1:
             raise ValueError("tenants and days must be at least 1, customers at least 0")
         if isinstance(faults, bool):
             faults = Faults() if faults else NO_FAULTS
-        self._made = [
-            replace(each, settings=each.settings | dict(settings or {}))
-            for each in businesses(tenants, seed)
-        ]
+        self._made = businesses(tenants, seed) if made is None else list(made)
         self._seed = seed
         first = (start - EPOCH).days
         self.days = range(first, first + days)

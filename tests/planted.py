@@ -1,12 +1,13 @@
-"""Live a month of a business that asks its customers back, and ask what it brought.
+"""Live a month of salons that ask their customers back, and ask what it brought each.
 
 Takes: a seed, and how many points of a hundred are planted
-Out:   ``Uplift`` as ``flowsell uplift`` finds it in what the fold says of that log
+Out:   ``Uplift`` by salon, as ``flowsell uplift`` finds it in what the fold says of that log
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from flows.uplift_statistics import Uplift, uplifts
 from operators.decode import decode
 from operators.fold import close, fold
 from schemas.batch import Chunk
+from sources.business import Business, businesses
 from sources.generator import World
 from state.lane import LaneState
 from tests.engine import ID_KEY
@@ -25,6 +27,9 @@ from tests.engine import ID_KEY
 START, MONTH = date(2026, 1, 1), "2026-01"
 DAYS = 31 + 14 + 3
 """The month, what a contact of its last day may still bring, the time to write it down."""
+
+LIVES, CUSTOMERS = 20, 600
+"""Salons of a log, and how many customers one has on average."""
 
 SETTINGS: dict[str, Any] = {
     "holdout_percent": 50,
@@ -39,9 +44,21 @@ SETTINGS: dict[str, Any] = {
 """Half is held out, so that little life tells much; who comes often is asked often."""
 
 
-def planted(seed: int, points: float, customers: int = 600) -> Uplift:
-    """The month's uplift; commands are heard and answered day by day, in the very fold's loop."""
-    world = World(1, customers, DAYS, seed, start=START, effect=points, settings=SETTINGS)
+def salons(count: int) -> list[Business]:
+    """Of one kind, which differ in who lives there."""
+    (kind,) = businesses(1, seed=1)
+    settings = kind.settings | SETTINGS
+    return [replace(kind, index=n, tenant=f"t{n + 1:04d}", settings=settings) for n in range(count)]
+
+
+def planted(seed: int, points: float, count: int = LIVES) -> list[Uplift]:
+    """Each salon's uplift of the month.
+
+    Commands are heard and answered day by day, in the very fold's loop. The salons share a lane:
+    a round costs the same for few and for many.
+    """
+    made = salons(count)
+    world = World(count, count * CUSTOMERS, DAYS, seed, start=START, effect=points, made=made)
     state, position = LaneState(0, ID_KEY), 0
     aggregates: list[bytes] = []
     waiting = world.opening()
@@ -58,14 +75,13 @@ def planted(seed: int, points: float, customers: int = 600) -> Uplift:
         waiting = world.settle(day)
         world.written()
     aggregates += [each.value for each in close(state).streams["aggregates"]]
-    (found,) = uplifts(chosen(last_rows(aggregates), None, [MONTH]))
-    return found
+    return uplifts(chosen(last_rows(aggregates), None, [MONTH]))
 
 
 class Tally(NamedTuple):
     """Over many lives."""
 
-    seeds: int
+    lives: int
     covered: int
     """Intervals that hold what was planted."""
     shown: int
@@ -76,15 +92,14 @@ class Tally(NamedTuple):
     """Standard error of the mean."""
 
 
-def tally(seeds: Iterable[int], points: float) -> Tally:
-    """What the intervals of these seeds say."""
-    values, covered, shown = [], 0, 0
-    for seed in seeds:
-        rate = planted(seed, points).rate
-        assert rate.low is not None
-        assert rate.high is not None
-        values.append(rate.value)
-        covered += rate.low <= points / 100 <= rate.high
-        shown += not rate.low <= 0 <= rate.high
+def tally(found: Sequence[Uplift], points: float) -> Tally:
+    """What the intervals of these lives say."""
+    covered, shown = 0, 0
+    for _, low, high in (each.rate for each in found):
+        assert low is not None
+        assert high is not None
+        covered += low <= points / 100 <= high
+        shown += not low <= 0 <= high
+    values = np.array([each.rate.value for each in found])
     error = float(np.std(values, ddof=1)) / len(values) ** 0.5
     return Tally(len(values), covered, shown, float(np.mean(values)), error)
