@@ -206,6 +206,13 @@ def carried_statuses(table: Messages, heard: Hearings, told: Told) -> NDArray[np
     return np.where(told.carried[told.begins], table.statuses[row], 0).astype(np.uint8)
 
 
+def were_heard(state: LaneState, messages: U8, now_ms: I8) -> Flags:
+    """Whether messages of customers have come before, in an earlier part."""
+    table = state.messages
+    row = table.index.find(messages)
+    return (row >= 0) & is_known(table.command[row], table.since_ms[row], now_ms)
+
+
 def is_known(link: Rows, since_ms: I8, now_ms: I8) -> Flags:
     """Whether these links still hold."""
     known: Flags = (link != UNASKED) & (since_ms > now_ms - KEPT_MS)

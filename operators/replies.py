@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from operators.agenda import is_marked, keep_occasions, put_marks
+from operators.hearings import were_heard
 from operators.identify import INCOMING, Named
 from operators.owed import Dues, Owed
 from operators.progress import writers
@@ -19,7 +20,7 @@ from schemas.batch import I8, IncomingEvents
 from schemas.keys import mix, row_keys
 from state.index import Rows
 from state.lane import LaneState
-from state.messages import KEPT_MS
+from state.messages import KEPT_MS, message_keys
 from state.zones import MINUTE_MS
 
 _SALT = np.uint64(0x7265706C792D2D2D)
@@ -46,11 +47,15 @@ def answer(
     numbers = events.message[at].view(np.uint64)
     message = mix(state.tenants.key[tenant] ^ _SALT, numbers)
     ids = state.customers.id[customer].astype("U32").tolist()
-    recent = events.at_ms[at] > now_ms - KEPT_MS
+    fresh = events.at_ms[at] > now_ms - KEPT_MS
+    # What was heard before its trigger was there sets nothing off when it comes again.
+    fresh &= ~were_heard(
+        state, message_keys(state.tenants.key[tenant], numbers.view(np.int64)), now_ms
+    )
     for slot in rules.slots:
         key = rules.key[tenant, slot]
         mark = row_keys(message, key)
-        due = (key != 0) & recent & ~is_marked(state, mark, now_ms)
+        due = (key != 0) & fresh & ~is_marked(state, mark, now_ms)
         set_off = [
             line
             for line in np.flatnonzero(due).tolist()

@@ -45,7 +45,8 @@ def test_several_triggers_answer_what_they_match() -> None:
 
 def test_a_trigger_that_is_new_answers_no_message_from_before() -> None:
     log = [rules(), wrote(START, "m1", "привет"), rules(ANSWERS, at=START + HOUR)]
-    assert told(lived(*log, until=START + DAY)) == []
+    again = wrote(START + 2 * HOUR, "m1", "привет", sent_at=START)
+    assert told(lived(*log, again, until=START + DAY)) == []
 
 
 @pytest.mark.parametrize(
