@@ -18,6 +18,7 @@ from tests.oracle_decisions import Command, Decided
 from tests.oracle_walk import Town, walk
 
 TABLES = ("message_funnel_daily", "uplift_monthly")
+"""What becomes of what is decided."""
 
 
 class Told(NamedTuple):
