@@ -14,17 +14,15 @@ from operators.failures import inherit_failures
 from operators.funnel import note
 from operators.gate import HOLDOUT, PASSED, Asked, Verdicts
 from operators.moments import Moment
-from operators.owed import Dues, Owed
+from operators.owed import Dues, Owed, Sent
 from operators.returns import credit
 from schemas.batch import I4, NONE
-from schemas.keys import text_keys
 from state.chains import hand_over, let_go, put_first
 from state.contacts import HOLDOUT as HELD_OUT
 from state.contacts import TREATED, cooldown_keys
 from state.funnel import funnel_keys
 from state.index import U8, Rows
 from state.lane import LaneState
-from state.messages import command_keys
 
 
 def keep_contacts(
@@ -35,11 +33,7 @@ def keep_contacts(
     if not len(lines):
         return
     table, rules = state.contacts, state.tenants.rules
-    keys = command_keys(
-        state.tenants.key[asked.tenant[lines]],
-        text_keys([asked.identity[at] for at in lines.tolist()]),
-    )
-    rows, fresh = table.find_or_add(keys)
+    rows, fresh = table.find_or_add(asked.key[lines])
     rows, lines = rows[fresh], lines[fresh]
     customer, tenant, rule = asked.customer[lines], asked.tenant[lines], asked.rule[lines]
     fills, is_sent = verdicts.contact[lines], verdicts.reason[lines] == PASSED
@@ -57,6 +51,9 @@ def keep_contacts(
     table.funnel[rows] = _funnel_rows(state, asked, verdicts, lines)
     put_first(state.customers.first_contact, table.next_contact, rows, customer)
     _cool_down(state, customer, rules.key[rule], asked.today[lines])
+    told = moment.take(is_sent)
+    sent = rows[is_sent]
+    owed.sent.append(Sent(table.key[sent], sent, customer[is_sent], told.now_ms, told.position))
     note(state, owed, rows, moment, commanded=np.ones(len(rows), np.int64))
     if len(enrolled):
         told = moment.take(np.flatnonzero(fills)[place])

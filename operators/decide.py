@@ -19,12 +19,13 @@ from operators.commands import commands_of
 from operators.contacts import keep_contacts
 from operators.gate import HOLDOUT, PASSED, QUIET_HOURS, REASONS, Asked, Verdicts, judge
 from operators.held import hold
-from operators.owed import Dues, Owed, Sent, joined_dues, rule_texts
+from operators.owed import Dues, Owed, joined_dues, rule_texts
 from operators.texts import instant_texts
 from schemas.batch import I4, Objects
-from schemas.keys import command_ids, decision_ids
+from schemas.keys import command_ids, decision_ids, text_keys
 from schemas.outputs import Command, Decision, Outcome
 from state.lane import LaneState
+from state.messages import command_keys
 from state.tables import DECIDED, HELD, SENT
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -63,6 +64,7 @@ def decide(state: LaneState, owed: Owed) -> None:
 def _asked(state: LaneState, dues: Dues) -> Asked:
     tenant, triggers = state.customers.tenant[dues.customer], state.tenants.rules.triggers
     trigger = [triggers[rule].id for rule in dues.rule.tolist()]
+    identity = command_ids(state.tenants.name[tenant].tolist(), trigger, dues.occasion)
     return Asked(
         customer=dues.customer,
         tenant=tenant,
@@ -75,7 +77,8 @@ def _asked(state: LaneState, dues: Dues) -> Asked:
         zone=_zones(state, dues, tenant),
         trigger=trigger,
         occasion=dues.occasion,
-        identity=command_ids(state.tenants.name[tenant].tolist(), trigger, dues.occasion),
+        identity=identity,
+        key=command_keys(state.tenants.key[tenant], text_keys(identity)),
     )
 
 
@@ -135,8 +138,6 @@ def _owe_commands(
     channels = _channel_lists(state, rules, verdicts.channels[passed].tolist())
     values = commands_of(state, dues, asked, passed, channels)
     identities, position = _at(passed, asked.identity), dues.position[passed]
-    now_ms = asked.now_ms[passed].tolist()
-    owed.sent += map(Sent, position.tolist(), now_ms, customers.tolist(), identities)
     keys = state.customers.id[customers].tolist()
     told = rule_texts(_at(passed, asked.trigger), identities)
     owed.decided("commands", position, asked.due_ms[passed], keys, told, values)

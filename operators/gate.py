@@ -26,7 +26,7 @@ from schemas.keys import holdout_places
 from schemas.outputs import Reason
 from state.chains import walk
 from state.contacts import cooldown_keys
-from state.index import Rows
+from state.index import U8, Rows
 from state.lane import LaneState
 from state.rules import MOST_CHANNELS, SEGMENT_BIT
 from state.tables import Flags
@@ -56,7 +56,8 @@ class Asked:
     """What is due, one line each; ``rule`` numbers the tenant's ``Rules``, ``today`` is its day.
 
     ``made_ms`` is the moment that the outputs tell, ``now_ms`` the lane's clock. ``zone`` is the
-    branch's where there is a visit, else the tenant's. ``identity`` is the command's id.
+    branch's where there is a visit, else the tenant's. ``identity`` is the command's id, ``key``
+    its key in messages.
     """
 
     customer: Rows
@@ -71,6 +72,7 @@ class Asked:
     trigger: list[str]
     occasion: list[str]
     identity: list[str]
+    key: U8
 
 
 @dataclass(slots=True)

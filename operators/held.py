@@ -17,11 +17,10 @@ from operators.gate import Asked
 from operators.owed import Dues, Owed
 from operators.quiet import window_ends, windows_of
 from schemas.batch import I8
-from schemas.keys import command_id, text_keys
+from schemas.keys import command_id
 from schemas.outputs import Visit
 from state.index import Rows
 from state.lane import LaneState
-from state.messages import command_keys
 from state.tables import HELD, NEVER, WITHDRAWN
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -45,10 +44,7 @@ def hold(state: LaneState, dues: Dues, asked: Asked, lines: NDArray[np.intp]) ->
     if not len(lines):
         return
     table, tenant = state.held, asked.tenant[lines]
-    keys = command_keys(
-        state.tenants.key[tenant], text_keys([asked.identity[at] for at in lines.tolist()])
-    )
-    rows, _ = table.find_or_add(keys)
+    rows, _ = table.find_or_add(asked.key[lines])
     customers = asked.customer[lines]
     table.customer[rows] = customers
     table.last_ms[rows] = state.customers.last_visit_ms[customers]

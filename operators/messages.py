@@ -29,18 +29,16 @@ from operators.hearings import (
     is_known,
     waits,
 )
-from operators.owed import Owed
+from operators.owed import Owed, Sent
 from operators.people import find_aliases, find_customers
 from operators.phones import phone_column, plain_phones
 from operators.progress import note_steps, steps_of
 from schemas.batch import I4, I8, Batch
-from schemas.keys import text_keys
 from state.index import Rows
 from state.lane import LaneState
 from state.messages import (
     UNASKED,
     Messages,
-    command_keys,
 )
 from state.tables import Flags
 
@@ -100,21 +98,19 @@ def keep_commands(state: LaneState, owed: Owed) -> NewCommands:
     if not sent:
         return NewCommands(np.zeros(0, np.int32), np.zeros(0, np.int64))
     table = state.messages
-    customer = np.array([each.customer for each in sent], np.int32)
-    tenants = state.tenants.key[state.customers.tenant[customer]]
-    keys = command_keys(tenants, text_keys([each.command_id for each in sent]))
-    rows, first = np.unique(table.find_or_add(keys)[0], return_index=True)
-    now = np.array([each.now_ms for each in sent], np.int64)[first]
-    position = np.array([each.position for each in sent], np.int64)[first]
-    new = ~is_known(table.command[rows], table.since_ms[rows], now)
-    rows = rows[new]
-    table.customer[rows] = customer[first[new]]
+    key, contact, customer, now, position = (
+        np.concatenate([getattr(each, name) for each in sent]) for name in Sent.__slots__
+    )
+    rows, first = np.unique(table.find_or_add(key)[0], return_index=True)
+    new = ~is_known(table.command[rows], table.since_ms[rows], now[first])
+    rows, first = rows[new], first[new]
+    table.customer[rows] = customer[first]
     table.command[rows] = rows
-    table.contact[rows] = state.contacts.index.find(table.key[rows])
-    table.since_ms[rows] = now[new]
+    table.contact[rows] = contact[first]
+    table.since_ms[rows] = now[first]
     table.statuses[rows] = 0
     table.touch(rows)
-    return NewCommands(rows, position[new])
+    return NewCommands(rows, position[first])
 
 
 def _seen_before(table: Messages, heard: Hearings, told: Told) -> Flags:

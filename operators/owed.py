@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, repeat
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ from operators.texts import instant_text
 from schemas.batch import I1, I4, I8, STREAMS, Message
 from schemas.keys import decision_id
 from schemas.outputs import Decision, Tombstone, Visit
-from state.index import Rows
+from state.index import U8, Rows
 from state.lane import LaneState
 from state.tables import Flags
 
@@ -40,13 +40,15 @@ _LAST = "~"
 _Line = tuple[int, int, bytes, str, int, bytes]
 
 
-class Sent(NamedTuple):
-    """A command that has just been sent: by which record, when on its clock, to which customer."""
+@dataclass(slots=True)
+class Sent:
+    """Commands that have just been sent, n lines: their keys in messages, and their contacts."""
 
-    position: int
-    now_ms: int
-    customer: int
-    command_id: str
+    key: U8
+    contact: Rows
+    customer: Rows
+    now_ms: I8
+    position: I8
 
 
 @dataclass(slots=True)

@@ -43,6 +43,10 @@ def _followed(heads: Rows, following: Rows, owners: Rows) -> tuple[Rows, Rows]:
 
 def put_first(first: Rows, following: Rows, children: Rows, parents: Rows) -> None:
     """Puts each child before the others of its parent, which may get several at once."""
+    if len(np.unique(parents)) == len(parents):
+        following[children] = first[parents]
+        first[parents] = children
+        return
     for child, parent in zip(children.tolist(), parents.tolist(), strict=True):
         following[child] = first[parent]
         first[parent] = child
