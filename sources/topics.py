@@ -237,12 +237,13 @@ class TopicsReader:
                 for store in there
             ]
             self._readings[place] = _Reading(min(starts, default=log[0]), log[1], now_ms)
-        where = [
+        begins = [
             TopicPartition(TOPICS[place.stream].name, place.partition, reading.offset)
             for place, reading in self._readings.items()
         ]
-        self._consumer.assign(where)
-        self._consumer.resume(where)  # a partition that was paused is so in its next assignment too
+        self._consumer.assign(begins)
+        # A partition that was paused is so in its next assignment too.
+        self._consumer.resume(begins)
         self._is_paused = False
 
     def _ends(self, where: Any) -> tuple[int, int]:

