@@ -165,6 +165,15 @@ def warehouse(processes: int, over_gaps: bool) -> int:
     return _run(arguments, processes, lambda environment: check(environment, processes), flow)
 
 
+@command.command("profiles")
+@_processes("the partitions")
+def profiles(processes: int) -> int:
+    """Customers into PostgreSQL and Valkey."""
+    from flows.profiles import engines_of, run_profiles
+
+    return _run(["profiles"], processes, engines_of, run_profiles)
+
+
 def _run(
     arguments: Sequence[str],
     processes: int,

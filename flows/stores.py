@@ -83,8 +83,8 @@ def run_stores(environment: Environment, stop: Stop, flow: Flow) -> None:
         stores = []
         for engine, cadence in flow.engines:
             store = Store(engine, log, cadence, vitals)
-            store.open()
             opened.callback(store.close)
+            store.open()
             stores.append(store)
         assert environment.instance is not None
         subscription = Subscription(

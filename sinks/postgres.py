@@ -10,11 +10,14 @@ apart into columns. Fields that it has no column for are ignored, as every reade
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
 
 from schemas.engines import EngineError
+from schemas.outputs import Profile, Tombstone
 from schemas.slices import Place, place_of
 from sinks.postgres_engine import Postgres, check
 
@@ -27,11 +30,7 @@ _COLUMNS = (
 )  # fmt: skip
 """All but the key."""
 
-# A commit that a crash of the server takes back is taken back with its places: it is read again.
-_SESSION = """
-SET synchronous_commit = off;
-CREATE TEMPORARY TABLE said (line jsonb) ON COMMIT DELETE ROWS;
-"""
+_SESSION = "CREATE TEMPORARY TABLE said (line jsonb) ON COMMIT DELETE ROWS"
 _UPSERT = f"""
 INSERT INTO flowsell.profiles (customer_id, {", ".join(_COLUMNS)})
 SELECT row.customer_id, {", ".join(f"row.{name}" for name in _COLUMNS)}
@@ -44,6 +43,22 @@ _PROGRESS = """
 INSERT INTO flowsell.progress (place, next) VALUES (%s, %s)
 ON CONFLICT (place) DO UPDATE SET next = greatest(progress.next, excluded.next), at = now()
 """
+_INSTANT = """'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'"""
+
+
+def _told(instant: str) -> str:
+    """An instant as every output has it: milliseconds where there are some."""
+    return f"replace(to_char({instant} AT TIME ZONE 'UTC', {_INSTANT}), '.000Z', 'Z')"
+
+
+_READ = f"""
+SELECT (to_jsonb(row) || jsonb_build_object(
+    'last_visit_at', {_told("last_visit_at")},
+    'next_booking_at', {_told("next_booking_at")},
+    'as_of', {_told("as_of")}
+))::text
+FROM flowsell.profiles AS row
+"""  # noqa: S608 - names of our own
 _CLAIM = "INSERT INTO flowsell.log (log) VALUES (%s) ON CONFLICT DO NOTHING"
 
 _NUL = b"\\u0000"
@@ -53,7 +68,14 @@ class _Whose(msgspec.Struct):
     customer_id: str
 
 
+class _Row(msgspec.Struct):
+    segment: str | None
+
+
 _whose = msgspec.json.Decoder(_Whose).decode
+_row = msgspec.json.Decoder(_Row).decode
+_profile = msgspec.json.Decoder(Profile).decode
+_tombstone = msgspec.json.Decoder(Tombstone).decode
 
 
 def copied(line: bytes) -> bytes:
@@ -69,6 +91,21 @@ def _without_nul(value: object) -> object:
     if isinstance(value, dict):
         return {_without_nul(name): _without_nul(each) for name, each in value.items()}
     return value
+
+
+def _line(row: str) -> bytes:
+    """A row as the topic said it."""
+    is_profile = _row(row).segment is not None
+    return msgspec.json.encode(_profile(row) if is_profile else _tombstone(row))
+
+
+class Profiles(NamedTuple):
+    """Everybody as of one moment: whose log, how far it was, how many, and their lines."""
+
+    log: str
+    places: Mapping[Place, int]
+    total: int
+    lines: Iterator[list[bytes]]
 
 
 class ProfilesInPostgres:
@@ -127,6 +164,31 @@ class ProfilesInPostgres:
                 cursor.execute(_UPSERT)
             cursor.executemany(_PROGRESS, [(str(place), at) for place, at in reached.items()])
         self._held = {}
+
+    @contextmanager
+    def read(self, at_once: int) -> Iterator[Profiles]:
+        """All profiles as of one moment, as the topic would say them, and their places."""
+        engine = self._engine
+        engine.open()
+        try:
+            check(engine)
+            with engine.answers(), engine.connection.transaction():
+                run = engine.connection.execute
+                run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                claimed = run("SELECT log FROM flowsell.log").fetchone()
+                if claimed is None:
+                    raise EngineError(f"{engine}: holds no profiles yet")
+                counted = run("SELECT count(*) FROM flowsell.profiles").fetchone()
+                assert counted is not None
+                yield Profiles(claimed[0], self.places(), counted[0], self._lines(at_once))
+        finally:
+            engine.close()
+
+    def _lines(self, at_once: int) -> Iterator[list[bytes]]:
+        with self._engine.connection.cursor("profiles") as cursor:
+            cursor.execute(_READ)
+            while rows := cursor.fetchmany(at_once):
+                yield [_line(text) for (text,) in rows]
 
     def close(self) -> None:
         """Let go of PostgreSQL and of what is held."""
