@@ -64,8 +64,9 @@ _CLAIM = "INSERT INTO flowsell.log (log) VALUES (%s) ON CONFLICT DO NOTHING"
 _NUL = b"\\u0000"
 
 
-class _Whose(msgspec.Struct):
+class _Whose(msgspec.Struct, gc=False):
     customer_id: str
+    position: int
 
 
 class _Row(msgspec.Struct):
@@ -115,8 +116,8 @@ class ProfilesInPostgres:
 
     def __init__(self, url: str) -> None:
         self._engine = Postgres(url)
-        self._held: dict[str, bytes] = {}
-        """The last line of each customer: an upsert may touch a row once."""
+        self._held: dict[str, tuple[int, bytes]] = {}
+        """Position and line of each customer's last: an upsert may touch a row once."""
 
     def open(self, log: str) -> Mapping[Place, int]:
         """Connect, check the migrations, claim the tables for this log."""
@@ -146,8 +147,12 @@ class ProfilesInPostgres:
     def add(self, stream: str, values: list[bytes]) -> None:
         """Hold the last line of each customer."""
         assert stream == STREAM
+        held = self._held
         for value in values:
-            self._held[_whose(value).customer_id] = value
+            whose = _whose(value)
+            before = held.get(whose.customer_id)
+            if before is None or whose.position >= before[0]:
+                held[whose.customer_id] = whose.position, value
 
     def held(self) -> int:
         """Customers."""
@@ -159,7 +164,7 @@ class ProfilesInPostgres:
         with self._engine.answers(), connection.transaction(), connection.cursor() as cursor:
             if self._held:
                 with cursor.copy("COPY said FROM STDIN") as copy:
-                    lines = [copied(self._held[each]) for each in sorted(self._held)]
+                    lines = [copied(self._held[each][1]) for each in sorted(self._held)]
                     copy.write(b"\n".join([*lines, b""]))
                 cursor.execute(_UPSERT)
             cursor.executemany(_PROGRESS, [(str(place), at) for place, at in reached.items()])

@@ -56,7 +56,8 @@ class Postgres:
         return self._name
 
     def open(self) -> None:
-        """Connect."""
+        """Connect, and let go of what was open before."""
+        self.close()
         with self.answers():
             self._connection = psycopg.connect(
                 self._url,

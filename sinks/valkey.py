@@ -133,9 +133,12 @@ class ProfilesInValkey:
     def add(self, stream: str, values: list[bytes]) -> None:
         """Hold the last value of each customer."""
         assert stream == STREAM
+        held = self._held
         for value in values:
             said = _said(value)
-            self._held[said.customer_id] = said
+            before = held.get(said.customer_id)
+            if before is None or said.position >= before.position:
+                held[said.customer_id] = said
 
     def held(self) -> int:
         """Customers."""
