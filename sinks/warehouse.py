@@ -16,6 +16,9 @@ from sinks.clickhouse import Warehouse
 from sinks.clickhouse_rows import POSITION, TEXT
 from sinks.clickhouse_target import Target
 
+INSERT_SECONDS = 45
+"""Under the minute after which a process that says nothing is taken for stuck."""
+
 _PLACES = "SELECT place, max(next) FROM flowsell.progress GROUP BY place"
 
 
@@ -25,7 +28,7 @@ class WarehouseEngine:
     name = "clickhouse"
 
     def __init__(self, target: Target) -> None:
-        self._warehouse = Warehouse(target)
+        self._warehouse = Warehouse(target, INSERT_SECONDS)
 
     def open(self, log: str) -> Mapping[Place, int]:
         """Connect, check the migrations, claim the database for this log."""
