@@ -48,7 +48,7 @@ ID_KEY = b"bench"
 SLICE = 20_000
 READS = 5_000
 WAREHOUSE = Cadence(enough_rows=10_000, wait_seconds=1.0)
-PROFILES = Cadence(enough_rows=5_000, wait_seconds=0.2)
+PROFILES = Cadence(enough_rows=5_000, wait_seconds=0.2, is_beside=True)
 
 _PHONE = 77_010_000_000
 

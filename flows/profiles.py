@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "profiles"
 STREAM = "profiles"
-CADENCE = Cadence(enough_rows=5_000, wait_seconds=0.2)
+CADENCE = Cadence(enough_rows=5_000, wait_seconds=0.2, is_beside=True)
 AT_ONCE = 5_000
 """Profiles that are read and written at once by ``rebuild``."""
 
@@ -98,11 +98,11 @@ def rebuild(no_progress: bool) -> None:
                 done = 0
                 for lines in everybody.lines:
                     customers.add(STREAM, lines)
-                    customers.write({})
+                    customers.write(customers.take(), {})
                     done += len(lines)
                     step(done, done)
             # The topic is read on from there: what is older is here by now.
-            customers.write(everybody.places)
+            customers.write([], everybody.places)
         finally:
             customers.close()
     click.echo(f"{done:,} profiles")

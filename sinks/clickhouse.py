@@ -12,7 +12,7 @@ A position means something within one log, so a database takes the rows of one l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -30,6 +30,9 @@ ENOUGH_ROWS = 10_000
 """An insert is a part on disk: fewer rows wait for the commit."""
 MOST_ROWS = 100_000
 """Rows of one insert, which is built in memory whole."""
+
+Rows = Mapping[str, Sequence[msgspec.Struct]]
+"""By table, in the order in which they came."""
 
 
 class Warehouse:
@@ -102,10 +105,20 @@ class Warehouse:
         """Insert everything that is held; what was inserted is not held any more."""
         for table in TABLES:
             if rows := self._held.get(table):
-                for some in _pieces(rows):
-                    self.engine.insert(table, arrow_table(table, some))
+                self.insert({table: rows})
                 self._held[table] = []
                 self._rows -= len(rows)
+
+    def take(self) -> Rows:
+        """What is held, which from now on is not."""
+        held, self._held, self._rows = self._held, {}, 0
+        return held
+
+    def insert(self, taken: Rows) -> None:
+        """Insert these rows, table by table."""
+        for table in TABLES:
+            for some in _pieces(taken.get(table, ())):
+                self.engine.insert(table, arrow_table(table, some))
 
     def close(self) -> None:
         """Let go of the engine; what is held and not flushed is not written."""

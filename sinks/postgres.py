@@ -158,17 +158,20 @@ class ProfilesInPostgres:
         """Customers."""
         return len(self._held)
 
-    def write(self, reached: Mapping[Place, int]) -> None:
-        """One transaction: rows in the order of their keys, then the places."""
+    def take(self) -> list[bytes]:
+        """Lines in the order of their keys, so that two processes never wait for each other."""
+        held, self._held = self._held, {}
+        return [copied(held[each][1]) for each in sorted(held)]
+
+    def write(self, taken: list[bytes], reached: Mapping[Place, int]) -> None:
+        """One transaction: rows, then the places."""
         connection = self._engine.connection
         with self._engine.answers(), connection.transaction(), connection.cursor() as cursor:
-            if self._held:
+            if taken:
                 with cursor.copy("COPY said FROM STDIN") as copy:
-                    lines = [copied(self._held[each][1]) for each in sorted(self._held)]
-                    copy.write(b"\n".join([*lines, b""]))
+                    copy.write(b"\n".join([*taken, b""]))
                 cursor.execute(_UPSERT)
             cursor.executemany(_PROGRESS, [(str(place), at) for place, at in reached.items()])
-        self._held = {}
 
     @contextmanager
     def read(self, at_once: int) -> Iterator[Profiles]:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import structlog
@@ -50,11 +51,22 @@ class Engine(Protocol):
     def held(self) -> int:
         """How many rows are held."""
 
-    def write(self, reached: Mapping[Place, int]) -> None:
-        """Write everything that is held, then that it is complete up to these places."""
+    def take(self) -> Any:
+        """What is held, which from now on is not; ``write`` takes it, maybe in another thread."""
+
+    def write(self, taken: Any, reached: Mapping[Place, int]) -> None:
+        """Write what was taken, then that everything is there up to these places."""
 
     def close(self) -> None:
         """Let go of the engine; what is held is dropped."""
+
+
+class _Writing(NamedTuple):
+    """A write that is under way."""
+
+    reached: dict[Place, int]
+    began: float
+    done: Future[None]
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,8 @@ class Cadence:
 
     enough_rows: int
     wait_seconds: float
+    is_beside: bool = False
+    """Whether writes go on in a thread of their own, while the next rows and other stores come."""
     again_seconds: float = 1.0
     most_again_seconds: float = 15.0
 
@@ -90,6 +104,8 @@ class Store:
         self._reached: dict[Place, int] = {}
         self._written: dict[Place, int] = {}
         self._waits_since: float | None = None
+        self._hands = ThreadPoolExecutor(1) if cadence.is_beside else None
+        self._writing: _Writing | None = None
         self._failures = 0
         self._again_at = 0.0
         self._told_at = -QUIET_SECONDS
@@ -142,10 +158,12 @@ class Store:
         if self._waits_since is None:
             self._waits_since = self._clock()
         if self._engine.held() >= self._cadence.enough_rows:
-            self.flush()
+            self._begin()
 
     def tick(self) -> None:
         """Write if it is time; ask an engine that is away again if it is time for that."""
+        if self._writing is not None and self._writing.done.done():
+            self._end()
         now = self._clock()
         if self.is_away:
             if now >= self._again_at:
@@ -153,27 +171,54 @@ class Store:
         elif self._waits_since is not None and now - self._waits_since >= (
             self._cadence.wait_seconds
         ):
-            self.flush()
+            self._begin()
 
     def flush(self) -> None:
-        """Write what is held, whatever the time."""
+        """Write what is held, whatever the time; returns when it is there."""
+        self._begin()
+        self._end()
+
+    def _begin(self) -> None:
+        """Write what is held, one write after the other."""
+        self._end()
         if self.is_away or self._waits_since is None:
             return
-        began = self._clock()
+        self._waits_since = None
         new = {place: at for place, at in self._reached.items() if at != self._written.get(place)}
+        began, taken = self._clock(), self._engine.take()
+        if self._hands is not None:
+            done = self._hands.submit(self._engine.write, taken, new)
+            self._writing = _Writing(new, began, done)
+            return
         try:
-            self._engine.write(new)
+            self._engine.write(taken, new)
         except EngineError as failure:
             self._lose(failure)
+        else:
+            self._wrote(new, began)
+
+    def _end(self) -> None:
+        """Wait for the write that is under way, if one is."""
+        if self._writing is None:
             return
+        (new, began, done), self._writing = self._writing, None
+        try:
+            done.result()
+        except EngineError as failure:
+            self._lose(failure)
+        else:
+            self._wrote(new, began)
+
+    def _wrote(self, new: Mapping[Place, int], began: float) -> None:
         self._written |= new
-        self._waits_since = None
         self._failures = 0
         now = self._clock()
         self._vitals.count_committed(Counter(), _NOBODY_WAITED, now - began, now)
 
     def close(self) -> None:
         """Let go of the engine; what is held is not written."""
+        if self._hands is not None:
+            self._hands.shutdown()
         self._engine.close()
 
     def _try(self, now: float) -> None:

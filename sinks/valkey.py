@@ -144,18 +144,21 @@ class ProfilesInValkey:
         """Customers."""
         return len(self._held)
 
-    def write(self, reached: Mapping[Place, int]) -> None:
+    def take(self) -> list[Said]:
+        """The last of each."""
+        held, self._held = self._held, {}
+        return [*held.values()]
+
+    def write(self, taken: list[Said], reached: Mapping[Place, int]) -> None:
         """Hashes, each set or left by its position; when all are answered, the places."""
         try:
-            everybody = [*self._held.values()]
-            for start in range(0, len(everybody), AT_ONCE):
-                self._send(everybody[start : start + AT_ONCE])
+            for start in range(0, len(taken), AT_ONCE):
+                self._send(taken[start : start + AT_ONCE])
             if reached:
                 told = [each for place, at in reached.items() for each in (str(place), at)]
                 self._client.evalsha(self._note, 2, LOG, PLACES, self._log, *told)
         except ValkeyError as error:
             raise self._refused(error) from None
-        self._held = {}
 
     def _send(self, some: Sequence[Said]) -> None:
         pipeline = self._client.pipeline(transaction=False)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from schemas.slices import Place, place_of
-from sinks.clickhouse import Warehouse
+from sinks.clickhouse import Rows, Warehouse
 from sinks.clickhouse_rows import POSITION, TEXT
 from sinks.clickhouse_target import Target
 
@@ -53,9 +53,13 @@ class WarehouseEngine:
         """Rows of all tables."""
         return self._warehouse.held
 
-    def write(self, reached: Mapping[Place, int]) -> None:
+    def take(self) -> Rows:
+        """Rows by table."""
+        return self._warehouse.take()
+
+    def write(self, taken: Rows, reached: Mapping[Place, int]) -> None:
         """An insert for each table, then one for the places."""
-        self._warehouse.flush()
+        self._warehouse.insert(taken)
         if reached:
             self._warehouse.engine.insert("progress", progress_table(reached))
 

@@ -136,7 +136,11 @@ class TopicsReader:
     def open(self) -> None:
         """Connect and ask for partitions; they come with ``consume``."""
         own = self._own
-        properties = {**own.properties, "enable.partition.eof": True}
+        properties = {
+            **own.properties,
+            "enable.partition.eof": True,
+            "on_commit": self._hear_commit,
+        }
         self._consumer = member(properties, own.group, own.instance, self._vitals)
         self._vitals.phase = "joining"
         self._consumer.subscribe(
@@ -315,7 +319,7 @@ class TopicsReader:
         self._commit(is_waiting=True)
 
     def _commit(self, is_waiting: bool) -> None:
-        """For tools that show lag; what is lost of it is told a second later."""
+        """For tools that show lag; what is refused of it is told again a second later."""
         told = {
             place: at
             for place in self._readings
@@ -328,8 +332,12 @@ class TopicsReader:
             self._consumer.commit(offsets=offsets, asynchronous=not is_waiting)
         except KafkaException as refusal:
             _log.info("positions not told", why=refusal.args[0].name())
-        else:
-            self._committed |= told
+
+    def _hear_commit(self, error: Any, partitions: list[Any]) -> None:
+        if error is None:
+            self._committed |= {
+                Place(_STREAMS[one.topic], one.partition): one.offset for one in partitions
+            }
 
     def _everywhere(self, place: Place) -> int:
         return min(store.written(place) or 0 for store in self._stores)

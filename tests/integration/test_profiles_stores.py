@@ -19,7 +19,7 @@ from schemas.slices import Place
 from sinks.migrations import Migration
 from sinks.postgres import ProfilesInPostgres
 from sinks.postgres_engine import Postgres, migrate, postgres_files
-from sinks.store import Cadence, Store
+from sinks.store import Cadence, Engine, Store
 from sinks.valkey import CUSTOMER, KEPT_SECONDS, Customers, ProfilesInValkey
 from tests.integration.test_sink_contract import Hands, said
 from tests.stores import (
@@ -49,9 +49,10 @@ class Both:
     kept: KeptInValkey
 
     def tell(self, *lines: bytes) -> None:
-        for engine in (self.postgres, self.valkey):
+        engines: list[Engine] = [self.postgres, self.valkey]
+        for engine in engines:
             engine.add("profiles", [*lines])
-            engine.write({PLACE: 40})
+            engine.write(engine.take(), {PLACE: 40})
 
     def rows(self, statement: str) -> list[Any]:
         with psycopg.connect(postgres_server().url) as connection:
@@ -194,7 +195,7 @@ def test_a_rebuild_takes_nothing_newer_back(
 ) -> None:
     both.tell(profile(1, 7, "312"))
     both.valkey.add("profiles", [profile(1, 9, "333")])
-    both.valkey.write({PLACE: 50})
+    both.valkey.write(both.valkey.take(), {PLACE: 50})
     monkeypatch.setenv("FLOWSELL_POSTGRES", postgres_server().url)
     monkeypatch.setenv("FLOWSELL_VALKEY", valkey_server().url)
     assert run(["profiles", "rebuild"]) == 0, capsys.readouterr().err

@@ -59,7 +59,7 @@ def test_a_batch_is_there_and_so_are_its_places(there: Kept) -> None:
     engine.add(there.stream, [there.message(1, 7, "312"), there.message(2, 8, "333")])
     assert engine.held() == 2
     place = Place(there.stream, 3)
-    engine.write({place: 40})
+    engine.write(engine.take(), {place: 40})
     engine.close()
     assert there.there() == {A: "312", B: "333"}
     assert dict(opened(there.engine()).places()) == {place: 40}
@@ -69,7 +69,7 @@ def test_the_same_batch_twice_is_once(there: Kept) -> None:
     engine = opened(there.engine())
     for _ in range(2):
         engine.add(there.stream, [there.message(1, 7, "312"), there.message(2, 8, "333")])
-        engine.write({Place(there.stream, 0): 40})
+        engine.write(engine.take(), {Place(there.stream, 0): 40})
     assert there.there() == {A: "312", B: "333"}
     assert dict(engine.places()) == {Place(there.stream, 0): 40}
     engine.close()
@@ -85,7 +85,7 @@ def test_a_stale_message_is_refused_and_of_equal_positions_the_later_holds(there
         (2**53 + 8, "333", "333"),
     ):
         engine.add(there.stream, [there.message(1, position, segment)])
-        engine.write({})
+        engine.write(engine.take(), {})
         assert there.there() == {A: then}
     engine.close()
 
@@ -94,7 +94,7 @@ def test_a_customer_of_whom_a_batch_says_much_is_what_it_says_last(there: Kept) 
     engine = opened(there.engine())
     engine.add(there.stream, [there.message(1, 7, "312"), there.message(1, 8, "333")])
     engine.add(there.stream, [there.message(1, 9, "332")])
-    engine.write({})
+    engine.write(engine.take(), {})
     assert there.there() == {A: "332"}
     engine.close()
 
@@ -102,14 +102,14 @@ def test_a_customer_of_whom_a_batch_says_much_is_what_it_says_last(there: Kept) 
 def test_a_place_never_goes_back(there: Kept) -> None:
     engine = opened(there.engine())
     for at in (40, 39, 41):
-        engine.write({Place(there.stream, 0): at})
+        engine.write(engine.take(), {Place(there.stream, 0): at})
     assert dict(engine.places()) == {Place(there.stream, 0): 41}
     engine.close()
 
 
 def test_an_engine_keeps_one_log_only(there: Kept) -> None:
     engine = opened(there.engine())
-    engine.write({Place(there.stream, 0): 40})
+    engine.write(engine.take(), {Place(there.stream, 0): 40})
     engine.close()
     with pytest.raises(EngineError, match="another log"):
         there.engine().open("log-2")
@@ -117,18 +117,18 @@ def test_an_engine_keeps_one_log_only(there: Kept) -> None:
 
 def test_places_are_never_ahead_of_rows(there: Kept) -> None:
     engine = opened(there.engine())
-    engine.write({Place(there.stream, 0): 40})
+    engine.write(engine.take(), {Place(there.stream, 0): 40})
     there.refuse_places()
     engine.add(there.stream, [there.message(1, 7, "312")])
     with pytest.raises(EngineError) as refusal:
-        engine.write({Place(there.stream, 0): 50})
+        engine.write(engine.take(), {Place(there.stream, 0): 50})
     assert "312" not in str(refusal.value)
     engine.close()
     there.accept_places()
     again = opened(there.engine())
     assert dict(again.places()) == {Place(there.stream, 0): 40}
     again.add(there.stream, [there.message(1, 7, "312")])
-    again.write({Place(there.stream, 0): 50})
+    again.write(again.take(), {Place(there.stream, 0): 50})
     assert there.there() == {A: "312"}
     again.close()
 
@@ -206,8 +206,28 @@ def test_another_process_that_was_ahead_is_believed(there: Kept) -> None:
     store = Store(there.engine(), "log-1", EAGER)
     store.open()
     other = opened(there.engine())
-    other.write({Place(there.stream, 0): 40})
+    other.write(other.take(), {Place(there.stream, 0): 40})
     other.close()
     store.refresh()
     assert store.written(Place(there.stream, 0)) == 40
+    store.close()
+
+
+def test_a_write_beside_is_told_when_it_is_there_and_a_refusal_loses_nothing(there: Kept) -> None:
+    vitals = Vitals()
+    store = Store(there.engine(), "log-1", Cadence(1, 0.0, is_beside=True), vitals)
+    store.open()
+    store.resume(1)
+    place = Place(there.stream, 0)
+    store.add(said(there, 1, 0, there.message(1, 7, "312")))
+    store.add(said(there, 1, 2, there.message(2, 8, "333")))
+    store.flush()
+    assert there.there() == {A: "312", B: "333"}
+    assert store.written(place) == 4
+    there.refuse_places()
+    store.add(said(there, 1, 4, there.message(1, 9, "313")))
+    store.flush()
+    there.accept_places()
+    assert store.name in vitals.away
+    assert store.written(place) == 4
     store.close()
