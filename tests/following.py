@@ -12,7 +12,8 @@ from pathlib import Path
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas.topics import TOPICS
-from tests.kafka_flow import QUIET, Engagement, FlowProcess, answered
+from sources.answers import answered
+from tests.kafka_flow import QUIET, Engagement, FlowProcess
 
 
 class Following:
