@@ -92,6 +92,9 @@ class Kept(Protocol):
     def come_back(self) -> None:
         """With what was answered before."""
 
+    def clear(self) -> None:
+        """Empty, as at the beginning."""
+
 
 class KeptInClickHouse:
     """chDB behind ClickHouse's HTTP protocol."""
@@ -136,6 +139,12 @@ class KeptInClickHouse:
     def come_back(self) -> None:
         self._bridge.connection = self._connection
 
+    def clear(self) -> None:
+        self.come_back()
+        self.accept_places()
+        for table in ("customer_segments", "progress", "log"):
+            self._reads.command(f"TRUNCATE TABLE flowsell.{table}")
+
 
 class KeptInPostgres:
     """PostgreSQL itself, killed and started."""
@@ -144,11 +153,7 @@ class KeptInPostgres:
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
-        self._run("DROP SCHEMA IF EXISTS flowsell CASCADE")
-        engine = Postgres(server.url)
-        engine.open()
-        migrate_postgres(engine)
-        engine.close()
+        self.clear()
 
     def engine(self) -> Engine:
         return ProfilesInPostgres(self._server.url)
@@ -174,6 +179,13 @@ class KeptInPostgres:
     def come_back(self) -> None:
         self._server.start()
 
+    def clear(self) -> None:
+        self._run("DROP SCHEMA IF EXISTS flowsell CASCADE")
+        engine = Postgres(self._server.url)
+        engine.open()
+        migrate_postgres(engine)
+        engine.close()
+
     def _run(self, statement: str) -> list[Any]:
         with psycopg.connect(self._server.url, autocommit=True) as connection:
             found = connection.execute(statement)
@@ -188,7 +200,7 @@ class KeptInValkey:
     def __init__(self, server: ValkeyServer) -> None:
         self._server = server
         self._asks = valkey.Valkey.from_url(server.url, decode_responses=True)
-        self._asks.flushall()
+        self.clear()
 
     def engine(self) -> Engine:
         return ProfilesInValkey(self._server.url)
@@ -215,6 +227,9 @@ class KeptInValkey:
     def come_back(self) -> None:
         self._server.start()
 
+    def clear(self) -> None:
+        self._asks.flushall()
+
 
 @cache
 def postgres_server() -> PostgresServer:
@@ -237,13 +252,13 @@ def kept(name: str, folder: Path) -> Iterator[Kept]:
             there = KeptInClickHouse(bridge, server)
             yield there
             there.come_back()
-            _close()
+            close_opened()
     else:
         made: Kept = KeptInValkey(valkey_server())
         if name == "postgres":
             made = KeptInPostgres(postgres_server())
         yield made
-        _close()
+        close_opened()
 
 
 _opened: list[Engine] = []
@@ -256,6 +271,7 @@ def opened(engine: Engine, log: str = "log-1") -> Engine:
     return engine
 
 
-def _close() -> None:
+def close_opened() -> None:
+    """Close what a test has opened."""
     while _opened:
         _opened.pop().close()

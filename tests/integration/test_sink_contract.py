@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,7 @@ from schemas.engines import EngineError
 from schemas.slices import Place, Slice
 from sinks.store import Cadence, Store
 from state.vitals import Vitals
-from tests.stores import Kept, customer, kept, opened
+from tests.stores import Kept, close_opened, customer, kept, opened
 
 EAGER = Cadence(enough_rows=1, wait_seconds=0.0)
 LAZY = Cadence(enough_rows=1_000, wait_seconds=1.0)
@@ -19,11 +18,19 @@ LAZY = Cadence(enough_rows=1_000, wait_seconds=1.0)
 A, B = customer(1), customer(2)
 
 
-@pytest.fixture(params=["clickhouse", "postgres", "valkey"])
-def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
-    """Each engine in turn, empty."""
-    with kept(request.param, tmp_path) as found:
+@pytest.fixture(scope="module", params=["clickhouse", "postgres", "valkey"])
+def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """Each engine in turn."""
+    with kept(request.param, tmp_path_factory.mktemp("kept")) as found:
         yield found
+
+
+@pytest.fixture
+def there(one: Kept) -> Iterator[Kept]:
+    """The same, empty."""
+    yield one
+    close_opened()
+    one.clear()
 
 
 class Hands:
