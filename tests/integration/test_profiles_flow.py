@@ -150,3 +150,18 @@ def test_an_engine_that_is_not_there_at_the_start_is_exit_code_3_and_one_line(
     assert process.said.startswith("flowsell: Valkey at 127.0.0.1:1: ")
     assert process.said.count("\n") == 1
     assert "hush" not in process.said
+
+
+@pytest.mark.faults
+def test_several_processes_share_the_partitions_and_a_drain_leaves_nothing_to_write(
+    engagement: Engagement, profiles: Profiles
+) -> None:
+    flow = engagement.start()
+    process = profiles.following.start("--processes", "2")
+    engagement.append(life(1_000, seed=14))
+    engagement.wait_committed()
+    assert flow.end() == 0
+    wait_until(profiles.following.is_settled, 90)
+    assert_told(profiles)
+    assert process.end() == 0, process.said
+    assert "profiles-0-1" in process.said

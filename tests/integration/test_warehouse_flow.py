@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flows.cli import run
 from sinks.clickhouse import STREAMS
 from sinks.clickhouse_engine import ClickHouse
 from sinks.clickhouse_target import Server
@@ -87,3 +88,15 @@ def test_what_the_topics_say_is_in_clickhouse_through_kills_and_an_absence(
     assert_told(reports)
     assert "engine is back" in process.said
     assert (process.end(), flow.end()) == (0, 0), process.said
+
+
+def test_an_embedded_clickhouse_takes_one_process_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FLOWSELL_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("FLOWSELL_INSTANCE", "warehouse-0")
+    assert run(["run", "warehouse"]) == 2
+    assert "FLOWSELL_CLICKHOUSE: not set" in capsys.readouterr().err
+    monkeypatch.setenv("FLOWSELL_CLICKHOUSE", f"chdb:{tmp_path}")
+    assert run(["run", "warehouse", "--processes", "2"]) == 2
+    assert "an embedded ClickHouse takes one process at a time" in capsys.readouterr().err
