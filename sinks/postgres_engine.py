@@ -19,7 +19,7 @@ from sinks.migrations import FOLDER, Migration, pending, shipped, statements
 
 SCHEMA = "flowsell"
 CONNECT_SECONDS = 10
-ANSWER_SECONDS = 45
+ANSWER_SECONDS = 30
 """Under the minute after which a process that says nothing is taken for stuck."""
 
 _LOCK = 0x666C6F77

@@ -14,9 +14,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import structlog
@@ -29,8 +29,13 @@ from state.vitals import Vitals
 QUIET_SECONDS = 30.0
 """How often the same engine's absence is told in the log."""
 
+MOST_BATCHES = 4
+"""How many batches are held while one is written, before everybody waits for it."""
+
 _NOBODY_WAITED = np.empty(0, np.int64)
 _log = structlog.get_logger("store")
+
+T = TypeVar("T")
 
 
 class Engine(Protocol):
@@ -81,6 +86,18 @@ class Cadence:
     most_again_seconds: float = 15.0
 
 
+class _Here(Executor):
+    """Does at once what it is given."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        done: Future[T] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as failure:  # noqa: BLE001 - raised again by who asks for the result
+            done.set_exception(failure)
+        return done
+
+
 class Store:
     """One engine, and what is held for it; the reader of the topics asks where it stands."""
 
@@ -104,8 +121,9 @@ class Store:
         self._reached: dict[Place, int] = {}
         self._written: dict[Place, int] = {}
         self._waits_since: float | None = None
-        self._hands = ThreadPoolExecutor(1) if cadence.is_beside else None
+        self._hands = ThreadPoolExecutor(1) if cadence.is_beside else _Here()
         self._writing: _Writing | None = None
+        self._opening: Future[Mapping[Place, int]] | None = None
         self._failures = 0
         self._again_at = 0.0
         self._told_at = -QUIET_SECONDS
@@ -117,8 +135,11 @@ class Store:
 
     def open(self) -> None:
         """Connect; raises ``EngineError`` where the engine is not to be had."""
-        self._written = dict(self._engine.open(self._log))
-        self._reached = dict(self._written)
+        self._is_open(self._engine.open(self._log))
+
+    def _is_open(self, places: Mapping[Place, int]) -> None:
+        self._written = dict(places)
+        self._reached = dict(places)
         self.is_away = False
         self.life += 1
 
@@ -157,21 +178,20 @@ class Store:
         self._reached[said.place] = said.end
         if self._waits_since is None:
             self._waits_since = self._clock()
-        if self._engine.held() >= self._cadence.enough_rows:
+        held, enough = self._engine.held(), self._cadence.enough_rows
+        if held >= enough and (not self._is_busy or held >= MOST_BATCHES * enough):
             self._begin()
 
     def tick(self) -> None:
         """Write if it is time; ask an engine that is away again if it is time for that."""
-        if self._writing is not None and self._writing.done.done():
-            self._end()
         now = self._clock()
         if self.is_away:
-            if now >= self._again_at:
-                self._try(now)
-        elif self._waits_since is not None and now - self._waits_since >= (
-            self._cadence.wait_seconds
-        ):
-            self._begin()
+            self._ask_again(now)
+        elif not self._is_busy:
+            self._end()
+            since = self._waits_since
+            if since is not None and now - since >= self._cadence.wait_seconds:
+                self._begin()
 
     def flush(self) -> None:
         """Write what is held, whatever the time; returns when it is there."""
@@ -186,16 +206,9 @@ class Store:
         self._waits_since = None
         new = {place: at for place, at in self._reached.items() if at != self._written.get(place)}
         began, taken = self._clock(), self._engine.take()
-        if self._hands is not None:
-            done = self._hands.submit(self._engine.write, taken, new)
-            self._writing = _Writing(new, began, done)
-            return
-        try:
-            self._engine.write(taken, new)
-        except EngineError as failure:
-            self._lose(failure)
-        else:
-            self._wrote(new, began)
+        self._writing = _Writing(new, began, self._hands.submit(self._engine.write, taken, new))
+        if not self._is_busy:
+            self._end()
 
     def _end(self) -> None:
         """Wait for the write that is under way, if one is."""
@@ -206,10 +219,7 @@ class Store:
             done.result()
         except EngineError as failure:
             self._lose(failure)
-        else:
-            self._wrote(new, began)
-
-    def _wrote(self, new: Mapping[Place, int], began: float) -> None:
+            return
         self._written |= new
         self._failures = 0
         now = self._clock()
@@ -217,13 +227,24 @@ class Store:
 
     def close(self) -> None:
         """Let go of the engine; what is held is not written."""
-        if self._hands is not None:
-            self._hands.shutdown()
+        self._hands.shutdown()
         self._engine.close()
 
-    def _try(self, now: float) -> None:
+    @property
+    def _is_busy(self) -> bool:
+        return self._writing is not None and not self._writing.done.done()
+
+    def _ask_again(self, now: float) -> None:
+        """Open it anew; beside, so that an engine that does not answer holds nobody up."""
+        if self._opening is None:
+            if now < self._again_at:
+                return
+            self._opening = self._hands.submit(self._engine.open, self._log)
+        if not self._opening.done():
+            return
+        opening, self._opening = self._opening, None
         try:
-            self.open()
+            self._is_open(opening.result())
         except EngineError as failure:
             self._lose(failure)
             return

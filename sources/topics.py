@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
-from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from schemas.engines import EngineError
@@ -25,6 +24,7 @@ from schemas.slices import Place, Slice
 from schemas.topics import TOPICS
 from sources.answers import ANSWER_SECONDS, answered
 from sources.member import leave, member
+from sources.reading import ReadingSource
 from state.snapshots import StateError
 from state.vitals import LaneVitals, Vitals
 
@@ -364,36 +364,5 @@ class TopicsReader:
         self._vitals.lanes = lanes
 
 
-class _TopicsPartition(StatefulSourcePartition[Slice, None]):
-    def __init__(self, reader: TopicsReader, is_draining: Callable[[], bool]) -> None:
-        self._reader = reader
-        self._is_draining = is_draining
-
-    def next_batch(self) -> list[Slice]:
-        if not self._is_draining():
-            return self._reader.read()
-        last = self._reader.drain()
-        if last is None:
-            raise StopIteration
-        return last
-
-    def snapshot(self) -> None:
-        """Nothing: places live in the stores."""
-
-
-class TopicsSource(FixedPartitionedSource[Slice, None]):
-    """The reader as the dataflow sees it; it was opened before and is closed after."""
-
-    def __init__(self, reader: TopicsReader, is_draining: Callable[[], bool]) -> None:
-        self._reader = reader
-        self._is_draining = is_draining
-
-    def list_parts(self) -> list[str]:
-        """One: the whole process."""
-        return ["process"]
-
-    def build_part(
-        self, step_id: str, for_part: str, resume_state: None
-    ) -> StatefulSourcePartition[Slice, None]:
-        """The reader behind it."""
-        return _TopicsPartition(self._reader, self._is_draining)
+class TopicsSource(ReadingSource[Slice]):
+    """The reader as the dataflow sees it."""
