@@ -74,6 +74,18 @@ class PostgresServer:
         for each in family:
             each.wait(STARTUP_SECONDS)
 
+    def stop(self) -> None:
+        """SIGSTOP: it is there and answers nobody, as on a machine that hangs."""
+        process = self._server.get_postmaster_info().process
+        for each in [process, *process.children(recursive=True)]:
+            each.suspend()
+
+    def wake(self) -> None:
+        """SIGCONT."""
+        process = self._server.get_postmaster_info().process
+        for each in [process, *process.children(recursive=True)]:
+            each.resume()
+
     def start(self) -> None:
         """Again, on the same files."""
         self._server.ensure_postgres_running()

@@ -29,6 +29,8 @@ from state.vitals import Vitals
 QUIET_SECONDS = 30.0
 """How often the same engine's absence is told in the log."""
 
+PATIENCE_SECONDS = 20.0
+"""How long everybody waits for a write of one engine, before it counts as away."""
 MOST_BATCHES = 4
 """How many batches are held while one is written, before everybody waits for it."""
 
@@ -211,12 +213,15 @@ class Store:
             self._end()
 
     def _end(self) -> None:
-        """Wait for the write that is under way, if one is."""
+        """Wait for the write that is under way, if one is, and not for ever."""
         if self._writing is None:
             return
         (new, began, done), self._writing = self._writing, None
         try:
-            done.result()
+            done.result(PATIENCE_SECONDS)
+        except TimeoutError:
+            self._lose(EngineError(f"{self.name}: has not answered for {PATIENCE_SECONDS:.0f} s"))
+            return
         except EngineError as failure:
             self._lose(failure)
             return
@@ -254,7 +259,8 @@ class Store:
 
     def _lose(self, failure: EngineError) -> None:
         """Drop what is held: the topics have it, and the engine may have a part of it."""
-        self._engine.close()
+        self._engine.take()
+        self._hands.submit(self._engine.close)  # behind a write that may still hang
         self._waits_since = None
         self.is_away = True
         self._failures += 1

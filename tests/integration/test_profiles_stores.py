@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from sinks.postgres import ProfilesInPostgres
 from sinks.postgres_engine import Postgres, migrate, postgres_files
 from sinks.store import Cadence, Engine, Store
 from sinks.valkey import CUSTOMER, KEPT_SECONDS, Customers, ProfilesInValkey
+from state.vitals import Vitals
 from tests.integration.test_sink_contract import Hands, said
 from tests.stores import (
     KeptInPostgres,
@@ -218,6 +220,36 @@ def test_a_valkey_that_was_emptied_under_the_flow_is_filled_from_the_topic(both:
     store.resume(2)
     store.add(said(both.kept, 2, 0, profile(1, 7, "312")))
     assert both.customers.of_id(customer(1))["segment"] == "312"
+    store.close()
+
+
+def test_an_engine_that_hangs_is_given_up_and_caught_up_with_when_it_wakes(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.store.PATIENCE_SECONDS", 0.2)
+    vitals, server = Vitals(), postgres_server()
+    eager = Cadence(1, 0.0, is_beside=True, again_seconds=0.01, most_again_seconds=0.01)
+    store = Store(ProfilesInPostgres(server.url), "log-1", eager, vitals)
+    store.open()
+    store.resume(1)
+    server.stop()
+    try:
+        for number in range(1, 8):
+            store.add(said(both.kept, 1, 2 * number, profile(number, number, "312")))
+            store.tick()
+        assert "has not answered" in vitals.away["postgres"]
+    finally:
+        server.wake()
+    deadline = time.monotonic() + 30
+    while vitals.away:
+        assert time.monotonic() < deadline, vitals.away
+        store.tick()
+        time.sleep(0.01)
+    store.resume(2)
+    for number in range(1, 8):
+        store.add(said(both.kept, 2, 2 * number, profile(number, number, "312")))
+    store.flush()
+    assert both.rows("SELECT count(*) FROM flowsell.profiles_now") == [(7,)]
     store.close()
 
 
