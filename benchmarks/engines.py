@@ -15,6 +15,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from benchmarks.broker import die_with_parent
+
 POSTGRES_MAJOR = 18
 STARTUP_SECONDS = 30.0
 
@@ -120,7 +122,10 @@ class ValkeyServer:
             "--dir", str(self._folder), "--save", "", *self._options,
         ]  # fmt: skip
         self._process = subprocess.Popen(
-            program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            program,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - it only asks the kernel for a signal
         )
         self._wait()
 

@@ -6,7 +6,9 @@ Out:   ``Kept``: an engine, a message about a customer, what is there, an absenc
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -234,14 +236,19 @@ class KeptInValkey:
 @cache
 def postgres_server() -> PostgresServer:
     """The one of this test process; it ends with it."""
-    return PostgresServer(Path(mkdtemp(prefix="flowsell-pg-")) / "postgres")
+    folder = Path(mkdtemp(prefix="flowsell-pg-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # runs last: the server ends first
+    return PostgresServer(folder / "postgres")
 
 
 @cache
 def valkey_server() -> ValkeyServer:
     """The same."""
     folder = Path(mkdtemp(prefix="flowsell-valkey-"))
-    return ValkeyServer(folder, "--appendonly", "yes", "--appendfsync", "always")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = ValkeyServer(folder, "--appendonly", "yes", "--appendfsync", "always")
+    atexit.register(server.kill)
+    return server
 
 
 @contextmanager
