@@ -104,7 +104,8 @@ def free_ports(count: int) -> list[int]:
         return [int(one.getsockname()[1]) for one in sockets]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Runs in a child before its program: the kernel ends it when its parent ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
@@ -174,7 +175,7 @@ class KafkaServer:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no other thread runs Python yet
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread runs Python yet
                 env={**os.environ, "LC_ALL": "C.UTF-8"},
             )
 

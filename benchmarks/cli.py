@@ -13,6 +13,7 @@ from benchmarks.kafka import kafka
 from benchmarks.latency import latency
 from benchmarks.recovery import recovery
 from benchmarks.scale import scale
+from benchmarks.stores import stores
 
 
 @click.group("bench")
@@ -20,5 +21,5 @@ def command() -> None:
     """Measure on this machine; every figure comes with its seed and its spread."""
 
 
-for each in (fold, kafka, latency, recovery, scale):
+for each in (fold, kafka, latency, recovery, scale, stores):
     command.add_command(each)

@@ -15,10 +15,11 @@ from itertools import count
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
-from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.inputs import FixedPartitionedSource
 from bytewax.operators import StatefulBatchLogic
-from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from bytewax.outputs import FixedPartitionedSink
 
+from flows.guard import GuardedSink, GuardedSource
 from flows.lane import Lane, Part, Work
 from flows.stop import Stop
 from operators.decode import decode
@@ -63,11 +64,11 @@ def fingerprint(lanes: int, id_key: bytes) -> dict[str, str]:
 def build(source: Source, sinks: Mapping[str, Sink], settings: Settings) -> Dataflow:
     """The dataflow; a sink's name is part of its step id."""
     flow = Dataflow("engagement")
-    records = op.input("records", flow, _GuardedSource(source, settings.stop))
+    records = op.input("records", flow, GuardedSource(source, settings.stop))
     shares = op.flat_map("decode", records, _decoding(settings))
     folded = op.stateful_batch("fold", shares, lambda _: _LaneLogic(settings))
     for name, sink in sinks.items():
-        op.output(name, folded, _GuardedSink(sink, settings.stop))
+        op.output(name, folded, GuardedSink(sink, settings.stop))
     return flow
 
 
@@ -109,51 +110,3 @@ class _LaneLogic(StatefulBatchLogic[Part | Control, Folded, None]):
 
     def snapshot(self) -> None:
         """Nothing: Bytewax's recovery store is not used."""
-
-
-class _GuardedSource(FixedPartitionedSource[Control | Data, None]):
-    """Ends the input when any step has failed."""
-
-    def __init__(self, source: Source, stop: Stop) -> None:
-        self._source = source
-        self._stop = stop
-
-    def list_parts(self) -> list[str]:
-        return self._source.list_parts()
-
-    def build_part(
-        self, step_id: str, for_part: str, resume_state: None
-    ) -> StatefulSourcePartition[Control | Data, None]:
-        part = self._source.build_part(step_id, for_part, resume_state)
-        part.next_batch = self._stop.guard(part.next_batch, _end)  # type: ignore[method-assign]
-        return part
-
-
-class _GuardedSink(FixedPartitionedSink[Folded, None]):
-    """Writes and commits nothing more once any step has failed."""
-
-    def __init__(self, sink: Sink, stop: Stop) -> None:
-        self._sink = sink
-        self._stop = stop
-
-    def list_parts(self) -> list[str]:
-        return self._sink.list_parts()
-
-    def part_fn(self, item_key: str) -> int:
-        return self._sink.part_fn(item_key)
-
-    def build_part(
-        self, step_id: str, for_part: str, resume_state: None
-    ) -> StatefulSinkPartition[Folded, None]:
-        part = self._sink.build_part(step_id, for_part, resume_state)
-        part.write_batch = self._stop.guard(part.write_batch, _nothing)  # type: ignore[method-assign]
-        part.snapshot = self._stop.guard(part.snapshot, _nothing)  # type: ignore[method-assign]
-        return part
-
-
-def _end() -> list[Control | Data]:
-    raise StopIteration
-
-
-def _nothing() -> None:
-    return None

@@ -54,7 +54,9 @@ class Environment:
     clickhouse: str | None = None
     """``chdb:<folder>`` or a URL with user and password: ``target_of`` reads it."""
     postgres: str | None = None
+    """A URL with user and password, as libpq reads it."""
     valkey: str | None = None
+    """A URL with user and password."""
     mongo: str | None = None
     state: str | None = None
     """URI of the folder in which snapshots live."""
@@ -119,11 +121,20 @@ def _clickhouse(text: str) -> str:
     return text
 
 
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.partition("://")[0] not in schemes:
+            raise ValueError(f"not {schemes[0]}://user:password@host:port/…")
+        return text
+
+    return parse
+
+
 _PARSERS: dict[str, Callable[[str], object]] = {
     "KAFKA": str,
     "CLICKHOUSE": _clickhouse,
-    "POSTGRES": str,
-    "VALKEY": str,
+    "POSTGRES": _url("postgresql", "postgres"),
+    "VALKEY": _url("valkey", "valkeys", "redis", "rediss", "unix"),
     "MONGO": str,
     "STATE": str,
     "INSTANCE": str,

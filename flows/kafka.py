@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -137,6 +137,18 @@ class Topics:
                 )
         if partitions[_RECORDS.name] != lanes:
             raise StateError(other_lanes(partitions[_RECORDS.name], lanes))
+
+    def log(self) -> str:
+        """The log's own name: positions of two logs cannot be compared.
+
+        It is another one on another cluster, and when the records topic was made anew.
+        """
+        cluster = self._answered(lambda: self._admin.list_topics(timeout=REACH_SECONDS)).cluster_id
+        names = TopicCollection([_RECORDS.name])
+        described = self._answered(
+            lambda: self._admin.describe_topics(names)[_RECORDS.name].result(REACH_SECONDS)
+        )
+        return f"kafka {cluster} {described.topic_id}"
 
     def _partitions(self) -> dict[str, int]:
         metadata = self._answered(lambda: self._admin.list_topics(timeout=REACH_SECONDS))

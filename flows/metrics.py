@@ -94,7 +94,7 @@ _AT_ZERO: Mapping[str, tuple[str, ...]] = {
     "flowsell_dead_letters": REASONS,
     "flowsell_duplicates": (*PROVIDERS, "receipt"),
     "flowsell_segment_changes": get_args(Cause),
-    "flowsell_sink_errors": ("kafka",),
+    "flowsell_sink_errors": ("kafka", "clickhouse", "postgres", "valkey"),
 }
 """Labels that are there from the start: what appears at 1 has no rate before its second time."""
 
@@ -149,7 +149,11 @@ def gauges_of(vitals: Vitals, now: float, now_ms: float) -> dict[str, Samples]:
         "flowsell_lag_seconds": _by_lane(lanes, lambda lane: lane.lag_seconds(now_ms)),
         "flowsell_last_commit_age_seconds": [((), now - since)] if since and lanes else [],
         "flowsell_snapshot_bytes": [((), vitals.snapshot_bytes)],
-        "flowsell_snapshot_age_seconds": _by_lane(lanes, lambda lane: now - lane.saved_at),
+        "flowsell_snapshot_age_seconds": [
+            ((str(n),), now - lane.saved_at)
+            for n, lane in sorted(lanes.items())
+            if lane.saved_at is not None
+        ],
         "flowsell_state_rows": [((table,), count) for table, count in rows.items()],
         "flowsell_state_bytes": [((), size)],
         "flowsell_customers": list(customers.items()),

@@ -1,7 +1,7 @@
-"""``flowsell migrate``: bring ClickHouse to the tables of this release.
+"""``flowsell migrate``: bring ClickHouse and PostgreSQL to the tables of this release.
 
-In:    the environment: FLOWSELL_CLICKHOUSE
-Out:   tables and views of the database ``flowsell``; one line for each file of statements that ran
+In:    the environment: FLOWSELL_CLICKHOUSE, FLOWSELL_POSTGRES, or either
+Out:   tables and views of ``flowsell``; one line for each file of statements that ran
 """
 
 from __future__ import annotations
@@ -23,17 +23,45 @@ def wanted(environment: Environment) -> Target:
 
 @click.command("migrate")
 def command() -> None:
-    """Create and change ClickHouse's tables; running it again changes nothing."""
+    """Create and change the tables of ClickHouse and PostgreSQL; again it changes nothing."""
+    environment = read_environment()
+    if environment.postgres is None:
+        wanted(environment)
+    else:
+        _tell(*_postgres(environment.postgres))
+    if environment.clickhouse is not None:
+        _tell(*_clickhouse(wanted(environment)))
+
+
+def _clickhouse(target: Target) -> tuple[str, list[str], str]:
+    """Which engine, what ran, and the newest file."""
     from sinks.clickhouse_engine import ClickHouse
     from sinks.migrations import migrate, shipped
 
-    engine = ClickHouse(wanted(read_environment()))
+    engine = ClickHouse(target)
     engine.open()
     try:
-        ran = migrate(engine)
+        return str(target), migrate(engine), shipped()[-1].name
     finally:
         engine.close()
+
+
+def _postgres(url: str) -> tuple[str, list[str], str]:
+    from sinks.postgres_engine import Postgres, migrate, postgres_files
+
+    try:
+        engine = Postgres(url)
+    except ValueError as mistake:
+        raise EnvironmentMistake(f"FLOWSELL_POSTGRES: {mistake}") from None
+    engine.open()
+    try:
+        return str(engine), migrate(engine), postgres_files()[-1].name
+    finally:
+        engine.close()
+
+
+def _tell(engine: str, ran: list[str], newest: str) -> None:
     for name in ran:
         click.echo(f"{name}: applied")
     if not ran:
-        click.echo(f"{engine.target}: up to date at {shipped()[-1].name}")
+        click.echo(f"{engine}: up to date at {newest}")

@@ -74,6 +74,8 @@ def readiness(vitals: Vitals, is_draining: bool, now: float) -> str:
         return f"the loop has not turned for {quiet:.0f} s"
     if vitals.is_connected is False:
         return "cut off: no broker is connected"
+    if away := vitals.away.copy():
+        return f"cut off: {'; '.join(away.values())}"
     lanes = vitals.lanes.copy().values()
     behind = sum(max(0, lane.emits_from - lane.position) for lane in lanes)
     if behind:

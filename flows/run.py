@@ -1,4 +1,4 @@
-"""``flowsell run engagement``: the engagement flow on Kafka, exactly once.
+"""``flowsell run``: the engagement flow on Kafka, exactly once; the flows that follow it.
 
 In:    the environment: FLOWSELL_KAFKA, FLOWSELL_STATE, FLOWSELL_INSTANCE, FLOWSELL_ID_KEY, …
 Out:   until SIGTERM or SIGINT: drains, so that commits and snapshots stand at the same positions
@@ -8,8 +8,10 @@ State: Kafka's committed positions, and snapshots under FLOWSELL_STATE
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import click
 import structlog
@@ -36,6 +38,8 @@ from sources.kafka import KafkaSource, Reader
 from state.lane import LaneState
 from state.snapshots import SnapshotStore
 from state.vitals import Vitals
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 GROUP = "flowsell.engagement"
 EPOCH = timedelta(milliseconds=200)
@@ -121,32 +125,80 @@ def command() -> None:
     """Run a flow until it is told to stop (SIGTERM or SIGINT)."""
 
 
-@command.command("engagement")
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="How many share the lanes on this host, as FLOWSELL_INSTANCE-0 and so on.",
+def _processes(what: str) -> Callable[[F], F]:
+    return click.option(
+        "--processes",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help=f"How many share {what} on this host, as FLOWSELL_INSTANCE-0 and so on.",
+    )
+
+
+_over_gaps = click.option(
+    "--over-gaps", is_flag=True, help="Go on behind messages that were deleted before we read them."
 )
+
+
+@command.command("engagement")
+@_processes("the lanes")
 def engagement(processes: int) -> int:
     """Webhooks in; segments and commands out."""
+
+    def flow(environment: Environment, stop: Stop) -> None:
+        run_engagement(environment, stop, Cadence())
+
+    return _run(["engagement"], processes, _required, flow)
+
+
+@command.command("warehouse")
+@_processes("the partitions")
+@_over_gaps
+def warehouse(processes: int, over_gaps: bool) -> int:
+    """Segments, decisions and aggregates into ClickHouse."""
+    from flows.warehouse import check, run_warehouse
+
+    def flow(environment: Environment, stop: Stop) -> None:
+        run_warehouse(environment, stop, over_gaps)
+
+    arguments = ["warehouse", *(["--over-gaps"] if over_gaps else [])]
+    return _run(arguments, processes, lambda environment: check(environment, processes), flow)
+
+
+@command.command("profiles")
+@_processes("the partitions")
+def profiles(processes: int) -> int:
+    """Customers into PostgreSQL and Valkey."""
+    from flows.profiles import engines_of, run_profiles
+
+    return _run(["profiles"], processes, engines_of, run_profiles)
+
+
+def _run(
+    arguments: Sequence[str],
+    processes: int,
+    check: Callable[[Environment], object],
+    flow: Callable[[Environment, Stop], None],
+) -> int:
+    """One process here and now, or several that are looked after."""
     environment = read_environment()
     configure(environment.log)
+    check(environment)
     stop = Stop()
     with draining_on_signals(stop):
         if processes > 1:
-            return supervise(environment, processes, stop)
-        run_engagement(environment, stop, Cadence())
+            return supervise(environment, arguments, processes, stop)
+        flow(environment, stop)
     return 0
 
 
-def supervise(environment: Environment, processes: int, stop: Stop) -> int:
+def supervise(
+    environment: Environment, arguments: Sequence[str], processes: int, stop: Stop
+) -> int:
     """Run so many processes until ``stop`` asks for a drain; the exit code."""
-    _required(environment)
 
     def start(number: int) -> Process:
-        return start_process(["run", "engagement"], process_variables(environment, number))
+        return start_process(["run", *arguments], process_variables(environment, number))
 
     instances = [instance_of(environment, number) for number in range(processes)]
     ended = Supervisor(instances, start, stop, Pace()).run()

@@ -1,9 +1,9 @@
 """Aggregates, segment changes and decisions into ClickHouse: absolute rows, guarded by position.
 
-Takes:    ``Folded``; of its outputs the streams ``aggregates``, ``segments`` and ``decisions``
-Delivery: at least once: an insert has been answered before ``write`` or ``snapshot`` returns, and
-          an engine that refuses ends the flow. A row is whole or not there; of a batch that was cut
-          off some inserts may be there, until it is sent again
+Takes:    ``Outputs``, or encoded lines: of them ``STREAMS``
+Delivery: at least once: an insert has been answered before ``write`` or ``flush`` returns, and an
+          engine that refuses raises. A row is whole or not there; of a batch that was cut off some
+          inserts may be there, until it is sent again
 Replays:  the same rows again are the same rows, and a row of a lower position than what is there
           loses: the tables replace by position, the views ``<table>_now`` read what is settled
 
@@ -12,18 +12,16 @@ A position means something within one log, so a database takes the rows of one l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
-from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from schemas.batch import Outputs
 from schemas.engines import EngineError
-from sinks.clickhouse_engine import ClickHouse
+from sinks.clickhouse_engine import ANSWER_SECONDS, ClickHouse
 from sinks.clickhouse_rows import TABLES, arrow_table, decoded
 from sinks.clickhouse_target import Embedded, Target
 from sinks.migrations import check, migrate
-from state.control import Folded
 
 STREAMS = ("segments", "decisions", "aggregates")
 """What ClickHouse takes of a lane's outputs; profiles and commands hold phones and names."""
@@ -33,12 +31,15 @@ ENOUGH_ROWS = 10_000
 MOST_ROWS = 100_000
 """Rows of one insert, which is built in memory whole."""
 
+Rows = Mapping[str, Sequence[msgspec.Struct]]
+"""By table, in the order in which they came."""
+
 
 class Warehouse:
     """Rows on their way to one database, a buffer for each table."""
 
-    def __init__(self, target: Target) -> None:
-        self.engine = ClickHouse(target)
+    def __init__(self, target: Target, answer_seconds: int = ANSWER_SECONDS) -> None:
+        self.engine = ClickHouse(target, answer_seconds)
         self._held: dict[str, list[msgspec.Struct]] = {}
         self._rows = 0
 
@@ -79,11 +80,20 @@ class Warehouse:
     def add_lines(self, stream: str, lines: Sequence[bytes]) -> None:
         """The same from encoded outputs."""
         for start in range(0, len(lines), MOST_ROWS):
-            for table, rows in decoded(stream, lines[start : start + MOST_ROWS]).items():
-                self._held.setdefault(table, []).extend(rows)
-                self._rows += len(rows)
+            self.hold(stream, lines[start : start + MOST_ROWS])
             if self._rows >= ENOUGH_ROWS:
                 self.flush()
+
+    def hold(self, stream: str, lines: Sequence[bytes]) -> None:
+        """Hold these lines as rows, however many there are."""
+        for table, rows in decoded(stream, lines).items():
+            self._held.setdefault(table, []).extend(rows)
+            self._rows += len(rows)
+
+    @property
+    def held(self) -> int:
+        """Rows of all tables that wait for an insert."""
+        return self._rows
 
     def write(self, parts: Sequence[Outputs]) -> None:
         """Insert these rows, and what was held before them, now."""
@@ -95,10 +105,20 @@ class Warehouse:
         """Insert everything that is held; what was inserted is not held any more."""
         for table in TABLES:
             if rows := self._held.get(table):
-                for some in _pieces(rows):
-                    self.engine.insert(table, arrow_table(table, some))
+                self.insert({table: rows})
                 self._held[table] = []
                 self._rows -= len(rows)
+
+    def take(self) -> Rows:
+        """What is held, which from now on is not."""
+        held, self._held, self._rows = self._held, {}, 0
+        return held
+
+    def insert(self, taken: Rows) -> None:
+        """Insert these rows, table by table."""
+        for table in TABLES:
+            for some in _pieces(taken.get(table, ())):
+                self.engine.insert(table, arrow_table(table, some))
 
     def close(self) -> None:
         """Let go of the engine; what is held and not flushed is not written."""
@@ -110,41 +130,3 @@ class Warehouse:
 def _pieces(rows: Sequence[msgspec.Struct]) -> Iterator[Sequence[msgspec.Struct]]:
     for start in range(0, len(rows), MOST_ROWS):
         yield rows[start : start + MOST_ROWS]
-
-
-class _WarehousePartition(StatefulSinkPartition[Folded, None]):
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
-
-    def write_batch(self, values: list[Folded]) -> None:
-        for folded in values:
-            self._warehouse.add(folded.outputs)
-
-    def snapshot(self) -> None:
-        """Insert what is held at the end of the epoch."""
-        self._warehouse.flush()
-
-    def close(self) -> None:
-        """Insert the rest; the connection outlives the flow."""
-        self._warehouse.flush()
-
-
-class ClickHouseSink(FixedPartitionedSink[Folded, None]):
-    """The warehouse as the dataflow sees it; it was opened before and is closed after."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
-
-    def list_parts(self) -> list[str]:
-        """One: the connection."""
-        return ["clickhouse"]
-
-    def part_fn(self, item_key: str) -> int:
-        """Every lane goes to the one partition."""
-        return 0
-
-    def build_part(
-        self, step_id: str, for_part: str, resume_state: None
-    ) -> StatefulSinkPartition[Folded, None]:
-        """The warehouse behind it."""
-        return _WarehousePartition(self._warehouse)

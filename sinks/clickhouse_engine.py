@@ -58,8 +58,9 @@ T = TypeVar("T")
 class ClickHouse:
     """One connection; nothing is reached before ``open``."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, answer_seconds: int = ANSWER_SECONDS) -> None:
         self.target = target
+        self._answer_seconds = answer_seconds
         self._client: Client | None = None
 
     def open(self) -> None:
@@ -70,7 +71,7 @@ class ClickHouse:
             check_folder(target.folder)
             arguments: dict[str, Any] = {"interface": "chdb", "path": str(target.folder)}
         else:
-            arguments = server_arguments(target)
+            arguments = server_arguments(target) | {"send_receive_timeout": self._answer_seconds}
         self._client = self._answered(
             lambda: clickhouse_connect.get_client(settings=dict(PINNED), **arguments)
         )

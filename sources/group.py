@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from schemas.topics import TOPICS
-from sources.answers import ANSWER_SECONDS, RETRY_SECONDS, answered
+from sources.answers import ANSWER_SECONDS, answered
+from sources.member import leave, member
 from state.control import Assigned, Control, Data
 from state.lane import LaneState
 from state.pointer import difference, read_pointer
@@ -31,13 +31,6 @@ from state.snapshots import StateError
 from state.vitals import LaneVitals, Vitals
 
 RECORDS = TOPICS["records"].name
-STATISTICS_MS = 5_000
-"""How often the client says which brokers it is connected to."""
-LEAVE_SECONDS = 5.0
-SESSION_MS = 20_000
-"""How long lanes wait for a member that ended without leaving; a restart takes a few seconds."""
-HEARTBEAT_MS = 1_000
-"""How soon a member hears that lanes are moving: all of them stand still until all have heard."""
 
 Item = Control | Data
 
@@ -99,16 +92,6 @@ class OwnedLane:
     heard_at: float
     saved_at: float
     saved: int
-
-
-class _Broker(msgspec.Struct):
-    state: str
-
-
-class _Statistics(msgspec.Struct):
-    """What we read of the client's statistics."""
-
-    brokers: dict[str, _Broker]
 
 
 def _vitals_of(lane: OwnedLane) -> LaneVitals:
@@ -177,26 +160,8 @@ class Group:
 
     def join(self) -> None:
         """Connect and ask for lanes; they come with ``consume``."""
-        self.consumer = Consumer(
-            {
-                "fetch.queue.backoff.ms": 50,
-                "socket.nagle.disable": True,
-                "statistics.interval.ms": STATISTICS_MS,
-                "stats_cb": self._hear,
-                "session.timeout.ms": SESSION_MS,
-                "heartbeat.interval.ms": HEARTBEAT_MS,
-            }
-            | dict(self.membership.properties)
-            | {
-                "group.id": self.membership.group,
-                "group.instance.id": self.membership.instance,
-                "partition.assignment.strategy": "range",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-            }
-        )
+        own = self.membership
+        self.consumer = member(own.properties, own.group, own.instance, self.vitals)
         self.vitals.phase = "joining"
         self.consumer.subscribe(
             [RECORDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -205,11 +170,7 @@ class Group:
     def leave(self) -> None:
         """Tell the group that we are gone for good, so that others get the lanes at once."""
         self.lanes.clear()
-        # A static member says nothing when it is closed; one that unsubscribes before does.
-        self.consumer.unsubscribe()
-        deadline = time.monotonic() + LEAVE_SECONDS
-        while self.consumer.memberid() and time.monotonic() < deadline:
-            self.consumer.consume(1, RETRY_SECONDS)
+        leave(self.consumer)
 
     def close(self) -> None:
         """Disconnect; the lanes of a member that did not leave wait until its session times out."""
@@ -283,16 +244,12 @@ class Group:
         self.is_unsettled = True
         consumer.unassign()
 
-    def _hear(self, statistics: str) -> None:
-        brokers = msgspec.json.decode(statistics, type=_Statistics).brokers.values()
-        self.vitals.is_connected = any(broker.state == "UP" for broker in brokers)
-
     def _committed(self, numbers: list[int]) -> dict[int, Committed]:
         """C of each lane; waits for positions under a transaction that is still open."""
-        asked = [TopicPartition(RECORDS, n) for n in numbers]
+        wanted = [TopicPartition(RECORDS, n) for n in numbers]
 
         def answer() -> list[Any]:
-            found: list[Any] = self.consumer.committed(asked, ANSWER_SECONDS)
+            found: list[Any] = self.consumer.committed(wanted, ANSWER_SECONDS)
             if errors := [one.error for one in found if one.error is not None]:
                 raise KafkaException(errors[0])
             return found

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import numpy as np
-from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Producer, TopicPartition
 
 from schemas.batch import Chunk
 from schemas.engines import EngineError
 from sources.group import RECORDS, Group, Item, Outlet
+from sources.reading import ReadingSource
 from state.census import take_census
 from state.control import Data, SnapshotDue
 from state.snapshots import StateError
@@ -247,36 +246,5 @@ class Reader:
         self._awake.poll(0)
 
 
-class _ReaderPartition(StatefulSourcePartition[Item, None]):
-    def __init__(self, reader: Reader, is_draining: Callable[[], bool]) -> None:
-        self._reader = reader
-        self._is_draining = is_draining
-
-    def next_batch(self) -> list[Item]:
-        if not self._is_draining():
-            return self._reader.read()
-        last = self._reader.drain()
-        if last is None:
-            raise StopIteration
-        return last
-
-    def snapshot(self) -> None:
-        """Nothing: C lives in Kafka."""
-
-
-class KafkaSource(FixedPartitionedSource[Item, None]):
-    """The reader as the dataflow sees it; it was opened before and is closed after."""
-
-    def __init__(self, reader: Reader, is_draining: Callable[[], bool]) -> None:
-        self._reader = reader
-        self._is_draining = is_draining
-
-    def list_parts(self) -> list[str]:
-        """One: the whole process."""
-        return ["process"]
-
-    def build_part(
-        self, step_id: str, for_part: str, resume_state: None
-    ) -> StatefulSourcePartition[Item, None]:
-        """The reader behind it."""
-        return _ReaderPartition(self._reader, self._is_draining)
+class KafkaSource(ReadingSource[Item]):
+    """The reader as the dataflow sees it."""

@@ -53,7 +53,8 @@ class LaneVitals:
     committed: int
     committed_ms: int
     """Append time of the last record that is committed, as far as it is known."""
-    saved_at: float
+    saved_at: float | None
+    """``None``: nothing of it is saved, as it has no state."""
     owned_at: float
     end: int = 0
     """The end of the lane's log, when it was last heard of."""
@@ -93,6 +94,8 @@ class Vitals:
         """The last turn of the loop that polls."""
         self.is_connected: bool | None = None
         """Whether any broker is; ``None``: not told yet."""
+        self.away: dict[str, str] = {}
+        """Engines that do not answer, by the sink's name, and what they say."""
         self.lanes: dict[int, LaneVitals] = {}
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.end_to_end = Histogram()

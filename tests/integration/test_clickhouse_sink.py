@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from schemas.engines import EngineError
-from sinks.clickhouse import ClickHouseSink, Warehouse
+from sinks.clickhouse import Warehouse
 from sinks.clickhouse_engine import PINNED, ClickHouse
 from sinks.clickhouse_rows import TABLES
 from sinks.clickhouse_target import Embedded, Server, target_of
@@ -36,10 +36,8 @@ with warehouse(Path(sys.argv[1])) as made:
 
 
 def write(made: Warehouse, *rows: Any) -> None:
-    """As the dataflow does it: a batch, then the end of the epoch."""
-    part = ClickHouseSink(made).build_part("warehouse", "clickhouse", None)
-    part.write_batch([folded(*rows)])
-    part.snapshot()
+    """As a replay does it: a chunk's outputs, inserted when it returns."""
+    made.write([folded(*rows).outputs])
 
 
 def test_it_writes_a_batch_of_every_table(embedded: Warehouse) -> None:

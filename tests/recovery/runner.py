@@ -30,8 +30,8 @@ from pyarrow import fs
 import flows.run
 import operators.score
 import sinks.transactions
-import sources.group
 import sources.kafka
+import sources.member
 import state.shelf
 from flows.cli import run
 
@@ -236,7 +236,7 @@ def main() -> None:
     assert step in EVERY_STEP, step
     fate = Fate(step, moment, int(number))
     sinks.transactions.Producer = doomed_producer(fate)  # type: ignore[attr-defined]
-    sources.group.Consumer = doomed_consumer(fate)  # type: ignore[attr-defined]
+    sources.member.Consumer = doomed_consumer(fate)  # type: ignore[attr-defined]
     if step == "clock":
         sources.kafka.datetime = leaping_clock(int(number))  # type: ignore[attr-defined]
     if step == "fold":

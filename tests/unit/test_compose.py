@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
+from benchmarks.engines import versions_of_stores
 from flows.environment import parse_environment
 
 ROOT = Path(__file__).parents[2]
@@ -17,8 +18,13 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 
-def test_the_engines_and_the_flow_are_there() -> None:
-    assert {"kafka", "clickhouse", "postgres", "valkey", "topics", "engagement"} == set(SERVICES)
+FLOWS = ["engagement", "warehouse", "profiles"]
+
+
+def test_the_engines_and_the_flows_are_there() -> None:
+    engines = {"kafka", "clickhouse", "postgres", "valkey"}
+    assert engines | {"topics", "migrate", *FLOWS} == set(SERVICES)
+    assert all(SERVICES[name]["command"] == ["run", name] for name in FLOWS)
 
 
 @pytest.mark.parametrize("name", ["kafka", "clickhouse", "postgres", "valkey"])
@@ -41,6 +47,12 @@ def test_compose_runs_the_broker_that_the_tests_run_on() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{version}"
 
 
+def test_compose_runs_the_stores_that_the_tests_run_on() -> None:
+    tag = SERVICES["postgres"]["image"].partition(":")[2]
+    assert tag == versions_of_stores()["postgres"]
+    assert SERVICES["valkey"]["image"].partition(":")[2] == versions_of_stores()["valkey"]
+
+
 def test_every_named_volume_is_declared_and_used() -> None:
     mounted = {
         volume.partition(":")[0]
@@ -54,10 +66,17 @@ def test_the_flow_starts_after_its_topics_and_needs_the_id_key() -> None:
     flow = SERVICES["engagement"]
     assert flow["depends_on"]["topics"]["condition"] == "service_completed_successfully"
     assert flow["environment"]["FLOWSELL_ID_KEY"].startswith("${FLOWSELL_ID_KEY:?")
-    assert flow["image"] == SERVICES["topics"]["image"]
+    ours = ["topics", "migrate", *FLOWS]
+    assert len({SERVICES[name]["image"] for name in ours}) == 1
 
 
-@pytest.mark.parametrize("name", ["topics", "engagement"])
+@pytest.mark.parametrize("name", ["warehouse", "profiles"])
+def test_what_follows_starts_after_its_tables(name: str) -> None:
+    assert SERVICES[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    assert "FLOWSELL_ID_KEY" not in SERVICES[name]["environment"]
+
+
+@pytest.mark.parametrize("name", ["topics", *FLOWS])
 def test_the_flow_understands_its_environment(name: str) -> None:
     given = {
         key: re.sub(r"\$\{\w+:[-?]([^}]*)\}", r"\1", str(value))

@@ -105,6 +105,21 @@ def test_it_is_not_ready_from_the_moment_a_drain_is_asked_for() -> None:
     assert health("/readyz", running(lane()), is_draining=True) == "draining"
 
 
+def test_it_is_not_ready_while_an_engine_is_away_and_says_which() -> None:
+    vitals = running(lane())
+    vitals.away["valkey"] = "Valkey at cache:6379: Connection refused"
+    assert health("/readyz", vitals) == "cut off: Valkey at cache:6379: Connection refused"
+    assert health("/livez", vitals) == ""
+
+
+def test_a_lane_that_has_no_state_has_no_age_of_a_snapshot() -> None:
+    vitals = running(lane())
+    vitals.lanes[0].saved_at = None
+    names = {name for name, _ in samples(vitals)}
+    assert "flowsell_lag_records" in names
+    assert "flowsell_snapshot_age_seconds" not in names
+
+
 def test_it_is_not_ready_while_no_broker_is_connected() -> None:
     vitals = running(lane())
     vitals.is_connected = False
