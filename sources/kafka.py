@@ -29,7 +29,7 @@ from state.control import Data, SnapshotDue
 from state.snapshots import StateError
 
 SLICE_SECONDS = 0.02
-MOST_RECORDS = 20_000
+MOST_RECORDS = 40_000
 STARVED_SECONDS = 1.0
 ALONE_SECONDS = 2.0
 """How long the others wait for a lane that got nothing, at most."""
