@@ -266,9 +266,13 @@ class _Log:
             if phone not in (number, self._owners.get((scope, visit["client"]))):
                 continue
             key = (scope, int(visit["id"]))
-            start = _wall(int(visit["local_ms"]), int(visit["start_ms"]), zone)
-            status, version = int(visit["status"]), int(visit["version"])
             before = known.get(key)
+            start = _wall(int(visit["local_ms"]), int(visit["start_ms"]), zone)
+            if start is None:  # a deletion names no time
+                if before is None:
+                    continue
+                start = before[1]
+            status, version = int(visit["status"]), int(visit["version"])
             if before is not None and (version < before[2] or before[:2] == (status, start)):
                 continue
             known[key] = (status, start, version)
@@ -301,10 +305,12 @@ class _Log:
         return number
 
 
-def _wall(local_ms: int, start_ms: int, zone: ZoneInfo) -> int:
-    """The visit's start as a wall clock."""
+def _wall(local_ms: int, start_ms: int, zone: ZoneInfo) -> int | None:
+    """The visit's start as a wall clock, ``None`` where it was not told."""
     if local_ms != NONE:
         return local_ms
+    if start_ms == NONE:
+        return None
     at = datetime.fromtimestamp(start_ms / 1000, UTC).astimezone(zone)
     return int(at.replace(tzinfo=UTC).timestamp() * 1000)
 

@@ -24,13 +24,15 @@ _STYLES = {"too_few": "dim", "more": "green", "fewer": "red", "unclear": ""}
 
 
 def print_uplift(found: Sequence[Uplift]) -> None:
-    """A table of both arms, then the plot of the return rates."""
+    """Return rates and revenue of both arms, then the plot of the rates."""
     console = Console(highlight=False)
     if not found:
         console.print("No contacts of marketing triggers yet.")
         return
-    console.print(_table(found))
-    console.print("Revenue: per customer, in minor units of the tenant's currency.", style="dim")
+    console.print("Did they come back? Treated customers beside held out ones", style="bold")
+    console.print(_rates(found))
+    console.print("\nRevenue per customer, minor units of the tenant's currency", style="bold")
+    console.print(_revenues(found))
     told = [each for each in found if each.verdict != "too_few"]
     if told:
         console.print("\nDifference of return rates, 95 % interval, percentage points")
@@ -43,40 +45,56 @@ def print_uplift(found: Sequence[Uplift]) -> None:
         )
 
 
-def _table(found: Sequence[Uplift]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("tenant", "trigger"):
-        table.add_column(name, overflow="fold")
-    for name in ("customers", "held out", "returned", "of held out", "difference", "95 %"):
-        table.add_column(name, justify="right")
-    for name in ("revenue", "of held out", "difference", "95 %"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+def _rates(found: Sequence[Uplift]) -> Table:
+    table = _table("treated", "came", "held out", "came")
+    table.add_column("difference, 95 %")
     for each in found:
-        told = each.verdict != "too_few"
         table.add_row(
             each.tenant,
             each.trigger,
             f"{each.treated.customers:,}",
-            f"{each.holdout.customers:,}",
             f"{100 * each.treated.rate:.1f} %",
+            f"{each.holdout.customers:,}",
             f"{100 * each.holdout.rate:.1f} %",
-            f"{100 * each.rate.value:+.1f}",
-            _interval(each.rate, 100, 1) if told else "–",
-            f"{each.treated.mean:,.0f}",
-            f"{each.holdout.mean:,.0f}",
-            f"{each.revenue.value:+,.0f}",
-            _interval(each.revenue, 1, 0) if told else "–",
-            VERDICTS[each.verdict],
+            _told(each, each.rate, 100, 1),
             style=_STYLES[each.verdict],
         )
     return table
 
 
-def _interval(difference: Difference, factor: float, digits: int) -> str:
-    if difference.low is None or difference.high is None:
-        return "–"
-    return f"{factor * difference.low:+,.{digits}f} … {factor * difference.high:+,.{digits}f}"
+def _revenues(found: Sequence[Uplift]) -> Table:
+    table = _table("treated", "held out")
+    table.add_column("difference, 95 %")
+    for each in found:
+        table.add_row(
+            each.tenant,
+            each.trigger,
+            f"{each.treated.mean:,.0f}",
+            f"{each.holdout.mean:,.0f}",
+            _told(each, each.revenue, 1, 0, names_it=False),
+            style="dim" if each.verdict == "too_few" else "",
+        )
+    return table
+
+
+def _table(*numbers: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("tenant", "trigger"):
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _told(
+    each: Uplift, difference: Difference, factor: float, digits: int, names_it: bool = True
+) -> str:
+    """The difference and its interval, and what the rates' one says; of too few only that."""
+    if each.verdict == "too_few" or difference.low is None or difference.high is None:
+        return VERDICTS["too_few"] if names_it else "–"
+    low, high = factor * difference.low, factor * difference.high
+    told = f"{factor * difference.value:+,.{digits}f} ({low:+,.{digits}f} … {high:+,.{digits}f})"
+    return f"{told} {VERDICTS[each.verdict]}" if names_it else told
 
 
 def _plot(found: Sequence[Uplift]) -> Table:

@@ -158,7 +158,7 @@ def test_the_last_row_of_a_key_counts_and_one_that_is_cut_short_does_not(
 def test_tables_say_what_is_shown_and_what_is_too_small(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "100")
     rows = [row("treated", 1000, 500), row("holdout", 100, 20)]
     rows += [row(variant, 9, 3, trigger="bday") for variant in ("treated", "holdout")]
     assert run(["uplift", written(tmp_path, *rows)]) == 0
@@ -166,6 +166,7 @@ def test_tables_say_what_is_shown_and_what_is_too_small(
     assert "more come back" in told
     assert "too few to tell" in told
     assert "50.0 %" in told
+    assert "+30.0 (" in told
     assert "●" in told
 
 
