@@ -8,12 +8,18 @@ from tests.planted import LIVES, Tally, planted, tally
 from tests.recovery.log import is_short
 
 SEEDS = range(2 if is_short() else 10)
+ALL_LIVES = 10 * LIVES
 FAR = 5
 """Standard errors that chance does not bridge."""
 
 
+def slack(share: float, lives: int) -> float:
+    """What chance may add to a share of so few lives; of all two hundred nothing."""
+    return FAR * (share * (1 - share) * lives) ** 0.5 if lives < ALL_LIVES else 0.0
+
+
 def at_length(points: float) -> Tally:
-    """Two hundred lives."""
+    """Two hundred lives, or forty in short."""
     return tally([each for seed in SEEDS for each in planted(seed, points)], points)
 
 
@@ -42,7 +48,7 @@ def test_where_nothing_was_planted_nothing_much_is_found() -> None:
 def test_intervals_cover_five_planted_points_in_nine_of_ten_lives() -> None:
     found = at_length(5.0)
     assert found.lives == len(SEEDS) * LIVES
-    assert found.covered >= 0.9 * found.lives
+    assert found.covered >= 0.9 * found.lives - slack(0.9, found.lives)
     assert found.mean == pytest.approx(0.05, abs=FAR * found.error)
 
 
@@ -51,5 +57,5 @@ def test_intervals_cover_five_planted_points_in_nine_of_ten_lives() -> None:
 def test_intervals_lack_the_zero_in_at_most_eight_of_a_hundred_lives_without_an_effect() -> None:
     found = at_length(0.0)
     assert found.lives == len(SEEDS) * LIVES
-    assert found.shown <= 0.08 * found.lives
+    assert found.shown <= 0.08 * found.lives + slack(0.08, found.lives)
     assert found.mean == pytest.approx(0.0, abs=FAR * found.error)
