@@ -65,18 +65,15 @@ def keep_contacts(
 
 def _funnel_rows(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> Rows:
     """Rows of the funnel that count these contacts."""
-    table = state.funnel_days
     tenant, day = asked.tenant[lines], asked.today[lines]
     trigger = state.intern([asked.trigger[at] for at in lines.tolist()])
     channel = _first_channels(state, asked, verdicts, lines)
     variant = np.where(verdicts.reason[lines] == HOLDOUT, HELD_OUT, TREATED)
     told = (trigger.astype(np.int64) << 32 | channel) * 2 + variant
-    rows, fresh = table.find_or_add(funnel_keys(state.tenants.key[tenant], day, told))
-    new = rows[fresh]
-    table.tenant[new], table.day[new] = tenant[fresh], day[fresh]
-    table.trigger[new], table.channel[new] = trigger[fresh], channel[fresh]
-    table.variant[new] = variant[fresh]
-    return rows
+    keys = funnel_keys(state.tenants.key[tenant], day, told)
+    return state.funnel_days.of(
+        keys, tenant=tenant, day=day, trigger=trigger, channel=channel, variant=variant
+    )
 
 
 def _first_channels(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> I4:

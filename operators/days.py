@@ -264,7 +264,7 @@ def _owe_running_days(state: LaneState, owed: Owed) -> None:
     known = table.known[rows]
     cells, customers, revenue = _standing(state, tenants, days, rows[known], at[known])
     where, code = cells // _CODES, cells % _CODES
-    names, texts = _named(state, tenants[where], days[where])
+    names, texts = named_days(state, tenants[where], days[where])
     segments = list(map(segment_text, code.tolist()))
     position = max(state.position - 1, 0)
     for tenant, day, segment, count, money in zip(
@@ -275,7 +275,7 @@ def _owe_running_days(state: LaneState, owed: Owed) -> None:
     moved = known & (table.day_segment[rows] != table.segment[rows])
     pairs = _pairs(table.day_segment[rows[moved]], table.segment[rows[moved]], at[moved])
     cells, flows = np.unique(pairs, return_counts=True)
-    names, texts = _named(state, *(column[cells // _CODES**2] for column in (tenants, days)))
+    names, texts = named_days(state, *(column[cells // _CODES**2] for column in (tenants, days)))
     for tenant, day, pair, count in zip(names, texts, cells.tolist(), flows.tolist(), strict=True):
         old, new = segment_text(pair // _CODES % _CODES), segment_text(pair % _CODES)
         value = _ENCODE(SegmentFlowDaily(tenant, day, old, new, count, position))
@@ -302,30 +302,20 @@ def _owe_now(state: LaneState, owed: Owed, key: str, value: bytes) -> None:
 
 def visit_day_rows(state: LaneState, tenants: Rows, days: I4) -> Rows:
     """Rows of tenants' days."""
-    table = state.visit_days
-    rows, fresh = table.find_or_add(_keys(state, tenants, days))
-    table.tenant[rows[fresh]], table.day[rows[fresh]] = tenants[fresh], days[fresh]
-    return rows
+    return state.visit_days.of(_keys(state, tenants, days), tenant=tenants, day=days)
 
 
 def segment_day_rows(state: LaneState, tenants: Rows, days: I4, segments: Codes) -> Rows:
     """Rows of tenants' days and segments."""
-    table = state.segment_days
     keys = row_keys(_keys(state, tenants, days), segments.astype(np.uint64))
-    rows, fresh = table.find_or_add(keys)
-    table.tenant[rows[fresh]], table.day[rows[fresh]] = tenants[fresh], days[fresh]
-    table.segment[rows[fresh]] = segments[fresh]
-    return rows
+    return state.segment_days.of(keys, tenant=tenants, day=days, segment=segments)
 
 
 def flow_day_rows(state: LaneState, tenants: Rows, days: I4, origin: I8, target: I8) -> Rows:
     """Rows of tenants' days and pairs of segments."""
-    table = state.flow_days
     pair = (origin * _CODES + target).astype(np.uint64)
-    rows, fresh = table.find_or_add(row_keys(_keys(state, tenants, days), pair))
-    table.tenant[rows[fresh]], table.day[rows[fresh]] = tenants[fresh], days[fresh]
-    table.origin[rows[fresh]], table.target[rows[fresh]] = origin[fresh], target[fresh]
-    return rows
+    keys = row_keys(_keys(state, tenants, days), pair)
+    return state.flow_days.of(keys, tenant=tenants, day=days, origin=origin, target=target)
 
 
 def _keys(state: LaneState, tenants: Rows, days: I4) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
@@ -334,47 +324,31 @@ def _keys(state: LaneState, tenants: Rows, days: I4) -> np.ndarray[tuple[int], n
 
 def owe_visit_days(state: LaneState, owed: Owed, told: Restated | None) -> None:
     """Rows of ``visits_daily``."""
-    if told is None or not len(told.row):
-        return
-    table = state.visit_days
-    tenants, days = _named(state, table.tenant[told.row], table.day[told.row])
-    values = map(VisitsDaily, tenants, days, *_measures(told), told.position.tolist())
-    keys = [f"visits_daily/{tenant}/{day}" for tenant, day in zip(tenants, days, strict=True)]
-    owed.rows(keys, told.owed_at, told.due_ms, map(_ENCODE, values))
+    if told is not None:
+        table = state.visit_days
+        names = named_days(state, table.tenant[told.row], table.day[told.row])
+        owed.restated(VisitsDaily, names, told)
 
 
 def owe_segment_days(state: LaneState, owed: Owed, told: Restated | None) -> None:
     """Rows of ``segment_daily``."""
-    if told is None or not len(told.row):
-        return
-    table = state.segment_days
-    tenants, days = _named(state, table.tenant[told.row], table.day[told.row])
-    segments = list(map(segment_text, table.segment[told.row].tolist()))
-    values = map(SegmentDaily, tenants, days, segments, *_measures(told), told.position.tolist())
-    parts = zip(tenants, days, segments, strict=True)
-    keys = [f"segment_daily/{tenant}/{day}/{segment}" for tenant, day, segment in parts]
-    owed.rows(keys, told.owed_at, told.due_ms, map(_ENCODE, values))
+    if told is not None:
+        table = state.segment_days
+        names = named_days(state, table.tenant[told.row], table.day[told.row])
+        segments = list(map(segment_text, table.segment[told.row].tolist()))
+        owed.restated(SegmentDaily, (*names, segments), told)
 
 
 def owe_flow_days(state: LaneState, owed: Owed, told: Restated | None) -> None:
     """Rows of ``segment_flow_daily``."""
-    if told is None or not len(told.row):
-        return
-    table = state.flow_days
-    tenants, days = _named(state, table.tenant[told.row], table.day[told.row])
-    origin = list(map(segment_text, table.origin[told.row].tolist()))
-    target = list(map(segment_text, table.target[told.row].tolist()))
-    values = map(
-        SegmentFlowDaily, tenants, days, origin, target, *_measures(told), told.position.tolist()
-    )
-    parts = zip(tenants, days, origin, target, strict=True)
-    keys = [f"segment_flow_daily/{tenant}/{day}/{old}/{new}" for tenant, day, old, new in parts]
-    owed.rows(keys, told.owed_at, told.due_ms, map(_ENCODE, values))
+    if told is not None:
+        table = state.flow_days
+        names = named_days(state, table.tenant[told.row], table.day[told.row])
+        ends = (table.origin[told.row], table.target[told.row])
+        segments = (list(map(segment_text, end.tolist())) for end in ends)
+        owed.restated(SegmentFlowDaily, (*names, *segments), told)
 
 
-def _named(state: LaneState, tenants: I4, days: I4) -> tuple[list[str], list[str]]:
+def named_days(state: LaneState, tenants: I4, days: I4) -> tuple[list[str], list[str]]:
+    """The names of tenants, and days as text."""
     return state.tenants.name[tenants].tolist(), list(map(day_text, days.tolist()))
-
-
-def _measures(told: Restated) -> list[list[int]]:
-    return [measure.tolist() for measure in told.measures]

@@ -64,15 +64,13 @@ def _squares(revenue: I8) -> tuple[I8, I8]:
 
 def _rows(state: LaneState, contacts: Rows, months: I4) -> Rows:
     """Rows of the months of these contacts, by their triggers and variants."""
-    table, days = state.uplift_months, state.funnel_days
+    days = state.funnel_days
     tenant, day = state.contacts.tenant[contacts], state.contacts.funnel[contacts]
     trigger, variant = days.trigger[day], days.variant[day]
     told = trigger.astype(np.int64) * 2 + variant
-    rows, fresh = table.find_or_add(funnel_keys(state.tenants.key[tenant], months, told))
-    new = rows[fresh]
-    table.tenant[new], table.day[new] = tenant[fresh], months[fresh]
-    table.trigger[new], table.variant[new] = trigger[fresh], variant[fresh]
-    return rows
+    keys = funnel_keys(state.tenants.key[tenant], months, told)
+    table = state.uplift_months
+    return table.of(keys, tenant=tenant, day=months, trigger=trigger, variant=variant)
 
 
 def note_enrolments(

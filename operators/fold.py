@@ -204,7 +204,6 @@ def _pass_midnights(state: LaneState, owed: Owed, now_ms: int, position: int) ->
     while (midnight_ms := state.tenants.next_midnight()) <= now_ms:
         _advance(state, owed, midnight_ms - 1, now_ms, position)
         begin_days(state, owed, midnight_ms, position)
-    tell_funnel(state, owed, Passage(np.array([now_ms]), np.array([position]), now_ms))
 
 
 def _advance(state: LaneState, owed: Owed, until_ms: int, now_ms: int, position: int) -> None:

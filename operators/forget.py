@@ -138,7 +138,7 @@ def _forget_visits(
     tally = Tally()
     clocks = np.array([now_ms])
     recount(state, tally, visits, told, before, np.zeros(len(told), np.int32), clocks)
-    passage = Passage(clocks, np.array([position]), now_ms)
+    passage = Passage.of_one(now_ms, position)
     tell_days(state, owed, tally, passage, 0, counts)
     named = rows
     phone = state.customers.phone[customer]

@@ -9,15 +9,12 @@ Changes of contacts that are ``DAYS_KEPT`` days old, on the tenant's calendar, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import msgspec
 import numpy as np
 
+from operators.days import named_days
 from operators.moments import Moment
 from operators.owed import Owed
 from operators.restate import Differences, Passage, Restated, as_they_stand, restate
-from operators.texts import day_text
 from schemas.aggregates import MessageFunnelDaily, UpliftMonthly
 from schemas.batch import I4, I8
 from state.days import DAYS_KEPT
@@ -26,7 +23,6 @@ from state.index import Rows
 from state.lane import LaneState
 from state.tables import Flags
 
-_ENCODE = msgspec.json.Encoder().encode
 _VARIANTS = ("treated", "holdout")  # by ``state.contacts``
 
 
@@ -79,43 +75,29 @@ def _joined(changes: list[Differences]) -> Differences | None:
 
 
 def _owe_funnel(state: LaneState, owed: Owed, told: Restated | None) -> None:
-    if told is None or not len(told.row):
+    if told is None:
         return
     table = state.funnel_days
     names = (
-        state.tenants.name[table.tenant[told.row]].tolist(),
-        list(map(day_text, table.day[told.row].tolist())),
+        *named_days(state, table.tenant[told.row], table.day[told.row]),
         state.words.text[table.trigger[told.row]].tolist(),
         state.words.text[table.channel[told.row]].tolist(),
         [_VARIANTS[each] for each in table.variant[told.row].tolist()],
     )
-    measures = [measure.tolist() for measure in told.measures]
-    values = map(MessageFunnelDaily, *names, *measures, told.position.tolist())
-    _owe_rows(owed, "message_funnel_daily", names, told, map(_ENCODE, values))
+    owed.restated(MessageFunnelDaily, names, told)
 
 
 def _owe_uplift(state: LaneState, owed: Owed, told: Restated | None) -> None:
-    if told is None or not len(told.row):
+    if told is None:
         return
     table = state.uplift_months
+    tenants, days = named_days(state, table.tenant[told.row], table.day[told.row])
     names = (
-        state.tenants.name[table.tenant[told.row]].tolist(),
-        [day_text(day)[:7] for day in table.day[told.row].tolist()],
+        tenants,
+        [day[:7] for day in days],
         state.words.text[table.trigger[told.row]].tolist(),
         [_VARIANTS[each] for each in table.variant[told.row].tolist()],
     )
-    *measures, high, low = (measure.tolist() for measure in told.measures)
+    *measures, high, low = told.columns()
     squared = [top * SQUARE_BASE + rest for top, rest in zip(high, low, strict=True)]
-    values = map(UpliftMonthly, *names, *measures, squared, told.position.tolist())
-    _owe_rows(owed, "uplift_monthly", names, told, map(_ENCODE, values))
-
-
-def _owe_rows(
-    owed: Owed,
-    table: str,
-    names: tuple[list[str], ...],
-    told: Restated,
-    values: Iterable[bytes],
-) -> None:
-    keys = [f"{table}/{'/'.join(parts)}" for parts in zip(*names, strict=True)]
-    owed.rows(keys, told.owed_at, told.due_ms, values)
+    owed.restated(UpliftMonthly, names, told, [*measures, squared])

@@ -10,7 +10,6 @@ event is late if its own time is more than an hour before its minute.
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 
 from operators.contributions import Tally
@@ -31,7 +30,6 @@ from state.lane import LaneState
 from state.tables import NEVER
 from state.zones import MINUTE_MS
 
-_ENCODE = msgspec.json.Encoder().encode
 _HOUR_MS = 60 * MINUTE_MS
 _ROWS_KEPT = 4_096
 _TIMED = frozenset({"yclients", "altegio", "iiko"})
@@ -137,12 +135,8 @@ def _late_records(record: I4, at_ms: I8, passage: Passage, first: int) -> I4:
 
 
 def _minute_rows(state: LaneState, scopes: Rows, minutes: I8) -> Rows:
-    table = state.minutes
     keys = row_keys(state.scopes.key[scopes], minutes.view(np.uint64))
-    rows, fresh = table.find_or_add(keys)
-    table.scope[rows[fresh]] = scopes[fresh]
-    table.minute_ms[rows[fresh]] = minutes[fresh] * MINUTE_MS
-    return rows
+    return state.minutes.of(keys, scope=scopes, minute_ms=minutes * MINUTE_MS)
 
 
 def _forget(state: LaneState, now_ms: int) -> None:
@@ -163,7 +157,7 @@ def owe_standing_minutes(state: LaneState, owed: Owed) -> None:
 
 def owe_minutes(state: LaneState, owed: Owed, told: Restated | None) -> None:
     """Rows of ``webhooks_minutely``."""
-    if told is None or not len(told.row):
+    if told is None:
         return
     table = state.minutes
     scope = table.scope[told.row]
@@ -171,14 +165,4 @@ def owe_minutes(state: LaneState, owed: Owed, told: Restated | None) -> None:
     providers = state.scopes.provider[scope].tolist()
     whole = table.minute_ms[told.row].astype("datetime64[ms]")
     minutes = [f"{text}Z" for text in np.datetime_as_string(whole, "s").tolist()]
-    values = map(
-        WebhooksMinutely,
-        tenants,
-        providers,
-        minutes,
-        *(measure.tolist() for measure in told.measures),
-        told.position.tolist(),
-    )
-    parts = zip(tenants, providers, minutes, strict=True)
-    keys = [f"webhooks_minutely/{tenant}/{name}/{minute}" for tenant, name, minute in parts]
-    owed.rows(keys, told.owed_at, told.due_ms, map(_ENCODE, values))
+    owed.restated(WebhooksMinutely, (tenants, providers, minutes), told)

@@ -23,7 +23,7 @@ import xxhash
 
 from operators.customer_segments import blank_score, changed_scores
 from operators.profiles import Standing, encoded_profiles, joined, standing_order
-from operators.restate import Differences
+from operators.restate import Differences, Restated
 from operators.texts import instant_text
 from schemas.batch import I1, I4, I8, STREAMS, Message
 from schemas.keys import decision_id
@@ -197,6 +197,20 @@ class Owed:
         numbers = range(first, first + count)
         places = (owed_at.tolist(), due_ms.tolist(), map(str.encode, keys))
         lines += zip(*places, repeat("", count), numbers, values, strict=True)
+
+    def restated(
+        self,
+        row: type[msgspec.Struct],
+        names: Sequence[list[str]],
+        told: Restated,
+        measures: Sequence[list[int]] | None = None,
+    ) -> None:
+        """Owes rows under the names of their keys; ``measures`` are the table's unless given."""
+        columns = told.columns() if measures is None else measures
+        values = map(row, *names, *columns, told.position.tolist())
+        table = row.__struct_config__.tag
+        keys = [f"{table}/{'/'.join(parts)}" for parts in zip(*names, strict=True)]
+        self.rows(keys, told.owed_at, told.due_ms, map(_ENCODER.encode, values))
 
     def streams(self, state: LaneState) -> dict[str, list[Message]]:
         """Everything owed, in final order."""

@@ -33,6 +33,11 @@ class Passage:
     positions: I8
     until_ms: int
 
+    @classmethod
+    def of_one(cls, clock_ms: int, position: int) -> Passage:
+        """A record by itself, and what is due up to its own clock."""
+        return cls(np.array([clock_ms]), np.array([position]), clock_ms)
+
     def changes(self, row: Rows, record: I8, by: tuple[I8, ...]) -> Differences:
         """What these records, counted from the first, have changed."""
         return Differences(row, self.clock_ms[record], self.positions[record], by)
@@ -63,6 +68,10 @@ class Restated:
         measures = tuple(measure[lines] for measure in self.measures)
         told = (column[lines] for column in (self.position, self.due_ms, self.owed_at))
         return Restated(self.row[lines], measures, *told)
+
+    def columns(self) -> list[list[int]]:
+        """The measures, as they are told."""
+        return [measure.tolist() for measure in self.measures]
 
 
 def next_telling(clock_ms: I8) -> I8:

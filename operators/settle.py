@@ -62,7 +62,7 @@ def apply_settings(
     state.tenants.adopt(tenant, event.settings)
     state.tenants.await_midnight(np.array([tenant], np.int32), now_ms)
     clocks = np.array([now_ms])
-    passage = Passage(clocks, np.array([position]), now_ms)
+    passage = Passage.of_one(now_ms, position)
     move_calendar(state, tenant, today, _today(state, tenant, now_ms), passage)
     _rederive_visits(state, tenant, visits)
     rederive_payments(state, tenant, payments)

@@ -6,11 +6,13 @@ Units: ``day`` is a tenant-local day since 1970-01-01; money is minor units; ``d
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.batch import I4, I8
+from state.index import U8, Rows
 from state.table import Column, Table
 from state.tables import NEVER
 
@@ -27,6 +29,13 @@ class Counters(Table):
     due_ms: I8
     least_due = NEVER
     """The earliest ``due_ms``: nothing is searched before it has come."""
+
+    def of(self, keys: U8, **columns: NDArray[Any]) -> Rows:
+        """Rows of these keys; ``columns``, beside the keys, name what a fresh row is of."""
+        rows, fresh = self.find_or_add(keys)
+        for name, column in columns.items():
+            getattr(self, name)[rows[fresh]] = column[fresh]
+        return rows
 
     def find_least(self) -> None:
         """Reads ``least_due`` from the column."""
