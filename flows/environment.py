@@ -8,7 +8,8 @@ Errors: ``EnvironmentMistake``, one line that names the variable (exit code 2)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -211,6 +212,22 @@ def parse_environment(variables: Mapping[str, str]) -> Environment:
         except ValueError as error:
             raise EnvironmentMistake(f"{name}: {error}") from None
     return Environment(kafka_properties=properties, **values)  # type: ignore[arg-type]
+
+
+def require(environment: Environment, command: str, *names: str) -> None:
+    """Raise for the first of these, by field, that is not set and that ``command`` needs."""
+    for name in names:
+        if getattr(environment, name) is None:
+            raise EnvironmentMistake(f"{PREFIX}{name.upper()}: not set; `{command}` needs it")
+
+
+@contextmanager
+def read_from(name: str) -> Iterator[None]:
+    """What a client has against the value of a variable is a mistake of the environment."""
+    try:
+        yield
+    except ValueError as mistake:
+        raise EnvironmentMistake(f"{name}: {mistake}") from None
 
 
 def instance_of(environment: Environment, number: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from flows.environment import Environment, EnvironmentMistake, read_environment
+from flows.environment import Environment, EnvironmentMistake, read_environment, read_from
 from sinks.clickhouse_target import Target, target_of
 
 
@@ -49,10 +49,8 @@ def _clickhouse(target: Target) -> tuple[str, list[str], str]:
 def _postgres(url: str) -> tuple[str, list[str], str]:
     from sinks.postgres_engine import Postgres, migrate, postgres_files
 
-    try:
+    with read_from("FLOWSELL_POSTGRES"):
         engine = Postgres(url)
-    except ValueError as mistake:
-        raise EnvironmentMistake(f"FLOWSELL_POSTGRES: {mistake}") from None
     engine.open()
     try:
         return str(engine), migrate(engine), postgres_files()[-1].name

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING
 import click
 from bytewax.dataflow import Dataflow
 
-from flows.environment import Environment, EnvironmentMistake, read_environment
+from flows.environment import (
+    Environment,
+    EnvironmentMistake,
+    read_environment,
+    read_from,
+    require,
+)
 from flows.progress import progress
 from flows.stop import Stop
-from flows.stores import Flow, Settings, Sink, Source, build_stores, required, run_stores
+from flows.stores import NEEDED, Flow, Settings, Sink, Source, build_stores, run_stores
 from sinks.store import Cadence, Engine
 
 if TYPE_CHECKING:
@@ -40,10 +46,8 @@ def postgres_of(environment: Environment) -> ProfilesInPostgres:
     from sinks.postgres import ProfilesInPostgres
 
     assert environment.postgres is not None
-    try:
+    with read_from("FLOWSELL_POSTGRES"):
         return ProfilesInPostgres(environment.postgres)
-    except ValueError as mistake:
-        raise EnvironmentMistake(f"FLOWSELL_POSTGRES: {mistake}") from None
 
 
 def valkey_of(environment: Environment) -> ProfilesInValkey:
@@ -51,15 +55,13 @@ def valkey_of(environment: Environment) -> ProfilesInValkey:
     from sinks.valkey import ProfilesInValkey
 
     assert environment.valkey is not None
-    try:
+    with read_from("FLOWSELL_VALKEY"):
         return ProfilesInValkey(environment.valkey)
-    except ValueError as mistake:
-        raise EnvironmentMistake(f"FLOWSELL_VALKEY: {mistake}") from None
 
 
 def engines_of(environment: Environment) -> list[tuple[Engine, Cadence]]:
     """Those that are set; at least one must be."""
-    required(environment)
+    require(environment, "run", *NEEDED)
     engines: list[tuple[Engine, Cadence]] = []
     if environment.postgres is not None:
         engines.append((postgres_of(environment), CADENCE))
@@ -87,9 +89,7 @@ def command() -> None:
 def rebuild(no_progress: bool) -> None:
     """Fill a lost or emptied Valkey from PostgreSQL; a running flow may go on meanwhile."""
     environment = read_environment()
-    for name in ("postgres", "valkey"):
-        if getattr(environment, name) is None:
-            raise EnvironmentMistake(f"FLOWSELL_{name.upper()}: not set; `rebuild` needs it")
+    require(environment, "rebuild", "postgres", "valkey")
     postgres, customers = postgres_of(environment), valkey_of(environment)
     with postgres.read(AT_ONCE) as everybody:
         customers.open(everybody.log)

@@ -21,10 +21,10 @@ from flows.cli import say
 from flows.engagement import Settings, build, fingerprint
 from flows.environment import (
     Environment,
-    EnvironmentMistake,
     instance_of,
     process_variables,
     read_environment,
+    require,
 )
 from flows.kafka import Topics, client_properties
 from flows.logging import configure
@@ -111,9 +111,7 @@ def _run_engagement(environment: Environment, stop: Stop, cadence: Cadence, vita
 
 
 def _required(environment: Environment) -> tuple[str, str, bytes]:
-    for name in ("kafka", "state", "instance", "id_key"):
-        if getattr(environment, name) is None:
-            raise EnvironmentMistake(f"FLOWSELL_{name.upper()}: not set; `run` needs it")
+    require(environment, "run", "kafka", "state", "instance", "id_key")
     assert environment.state is not None
     assert environment.instance is not None
     assert environment.id_key is not None

@@ -19,7 +19,7 @@ from bytewax.inputs import FixedPartitionedSource
 from bytewax.outputs import FixedPartitionedSink
 from bytewax.testing import run_main
 
-from flows.environment import Environment, EnvironmentMistake
+from flows.environment import Environment
 from flows.guard import GuardedSink, GuardedSource
 from flows.kafka import Topics, client_properties
 from flows.ops import serving
@@ -30,6 +30,8 @@ from sources.topics import Subscription, TopicsReader, TopicsSource
 from state.vitals import Vitals
 
 EPOCH = timedelta(milliseconds=200)
+NEEDED = ("kafka", "instance")
+"""What every such flow needs of the environment."""
 
 Source = FixedPartitionedSource[Slice, None]
 Sink = FixedPartitionedSink[Slice, None]
@@ -63,13 +65,6 @@ def build_stores(
     for sink_name, sink in sinks.items():
         op.output(sink_name, placed, GuardedSink(sink, settings.stop))
     return flow
-
-
-def required(environment: Environment, *names: str) -> None:
-    """Raise for the first of these variables that is not set."""
-    for name in ("kafka", "instance", *names):
-        if getattr(environment, name) is None:
-            raise EnvironmentMistake(f"FLOWSELL_{name.upper()}: not set; `run` needs it")
 
 
 def run_stores(environment: Environment, stop: Stop, flow: Flow) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 from bytewax.dataflow import Dataflow
 
-from flows.environment import Environment, EnvironmentMistake
+from flows.environment import Environment, EnvironmentMistake, require
 from flows.migrate import wanted
 from flows.stop import Stop
-from flows.stores import Flow, Settings, Sink, Source, build_stores, required, run_stores
+from flows.stores import NEEDED, Flow, Settings, Sink, Source, build_stores, run_stores
 from sinks.clickhouse import ENOUGH_ROWS, STREAMS
 from sinks.clickhouse_target import Embedded
 from sinks.store import Cadence
@@ -31,7 +31,7 @@ def build(source: Source, sinks: Mapping[str, Sink], settings: Settings) -> Data
 
 def check(environment: Environment, processes: int) -> None:
     """Raise what keeps so many processes from starting."""
-    required(environment, "clickhouse")
+    require(environment, "run", *NEEDED, "clickhouse")
     if processes > 1 and isinstance(wanted(environment), Embedded):
         raise EnvironmentMistake(
             "FLOWSELL_CLICKHOUSE: an embedded ClickHouse takes one process at a time; "
