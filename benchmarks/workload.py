@@ -68,6 +68,8 @@ _OPEN_IDS = 500_000_000
 _REMINDED_IDS = 600_000_000
 _LIVE_IDS = 700_000_000
 _COMES, _REMINDED, _BOOKS = range(3)
+_STRIDE = 2_654_435_761
+"""From one customer to the next: prime, and no neighbour whatever the number of customers."""
 _RUN_BITS = 32
 """Every run has positions of its own: a log may have gaps."""
 _PREFIXES = (701, 702, 705, 707)
@@ -248,7 +250,7 @@ Steps = tuple[int, list[tuple[Writer, tuple[Any, ...]]]]
 
 def _pick(load: Load, why: int, at: int) -> int:
     """A customer for the ``at``-th visit of a kind: another one each time, as long as they last."""
-    return (at * 1_000_003 + why * 7_919 + load.seed) % load.customers
+    return (at * _STRIDE + why * 7_919 + load.seed) % load.customers
 
 
 def _come_at(at: int, now: int) -> int:
