@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import settled_rss_bytes
-from benchmarks.workload import FIRST_MINUTE, Load, Town, live, warmup
+from benchmarks.workload import FIRST_MINUTE, Lanes, Load, Town, live, warmup
 from operators.decode import decode
 from operators.fold import fold
 from schemas.batch import Chunk
+from sources.bodies import settings_record
 from sources.business import DAY, HOUR, MINUTE, SECOND
 from state.lane import LaneState
 
@@ -35,13 +36,18 @@ def memory_and_midnight(load: Load, say: Say) -> dict[str, Any]:
 
     The days are of heartbeats, half an hour apart: each tenant's midnight is in them, with its
     boundaries, its closed books and the rolls of the minutes after it. On the first one
-    everybody's boundaries are new, the second is a day like any other.
+    everybody's boundaries are new, the second is a day like any other, with the birthdays and
+    all else that its triggers decide. On the third all triggers have been taken away, which looks
+    at everybody anew once more; what is left on the fourth is the roll.
     """
-    states = filled(Town(load), say)
+    town = Town(load)
+    states = filled(town, say)
     rss = settled_rss_bytes()
     rows = _rows(states)
-    say(f"{rss / 1e6:,.0f} MB; now two days pass")
+    say(f"{rss / 1e6:,.0f} MB; now four days pass")
     (first, _, _), (second, slowest, changes) = (_pass_day(load, states, day) for day in (0, 1))
+    _take_triggers_away(town, states)
+    _, (roll, _, rolled) = (_pass_day(load, states, day) for day in (2, 3))
     return {
         "scenario": "memory",
         "customers": load.customers,
@@ -53,6 +59,8 @@ def memory_and_midnight(load: Load, say: Say) -> dict[str, Any]:
         "day_seconds": round(second, 3),
         "slowest_beat_seconds": round(slowest, 3),
         "segment_changes": changes,
+        "roll_seconds": round(roll, 3),
+        "segment_changes_of_roll": rolled,
     }
 
 
@@ -64,12 +72,23 @@ def _pass_day(load: Load, states: list[LaneState], day: int) -> tuple[float, flo
     for beat in range(48):
         at = begins + beat * 30 * MINUTE
         for state in states:
-            chunk = chunk_of(state.lane, [_BEAT], [at], (1 << 60) + day * 48 + beat)
+            chunk = chunk_of(state.lane, [_BEAT], [at], (day + 1 << 60) + beat)
             started = perf_counter()
             for batch in decode(chunk, load.lanes):
                 moved += len(fold(state, batch).streams["segments"])
             seconds.append(perf_counter() - started)
     return sum(seconds), max(seconds), moved
+
+
+def _take_triggers_away(town: Town, states: list[LaneState]) -> None:
+    at = town.load.begin(town.load.runs) + 2 * DAY - MINUTE
+    lanes = Lanes(town.load.lanes, 8_192, 5 << 59)
+    for business, lane in zip(town.businesses, town.lanes, strict=True):
+        bare = replace(business, settings=business.settings | {"triggers": []})
+        lanes.add(lane, at, settings_record(bare, at))
+    for chunk in lanes.rest():
+        for batch in decode(chunk, town.load.lanes):
+            fold(states[batch.lane], batch)
 
 
 def sparse(load: Load, say: Say) -> dict[str, Any]:
