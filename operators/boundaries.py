@@ -21,6 +21,7 @@ from operators.segments import ROLL_SPREAD_MS, crosses, roll_delay_ms
 from schemas.batch import ATTENDED, I4, I8, NONE
 from state.index import Rows
 from state.lane import LaneState
+from state.runs import begins
 from state.tables import NO_DAY
 from state.tenants import BIG_ENOUGH
 
@@ -130,8 +131,7 @@ def _checks(state: LaneState, tenants: Rows, day: I4, spenders: _Spenders) -> I8
     visit_day = (owner.astype(np.int64) << 32) + (own - NO_DAY)
     order = np.argsort(visit_day)
     visit_day, visit = visit_day[order], visit[order]
-    first = np.ones(len(visit_day), np.bool_)
-    first[1:] = visit_day[1:] != visit_day[:-1]
+    first = begins(visit_day)
     heads = np.flatnonzero(first)
     sums = np.add.reduceat(visit_money(state, visit), heads)
     positive = sums > 0

@@ -20,6 +20,7 @@ from state.chains import walk
 from state.funnel import SQUARE_BASE, UpliftMonths, funnel_keys, month_ends
 from state.index import Rows
 from state.lane import LaneState
+from state.runs import begins
 
 
 @dataclass(slots=True)
@@ -45,8 +46,7 @@ def enrolments(state: LaneState, customers: Rows) -> Enrolments:
     month, rule = month_ends(table.day[contact]), table.rule[contact]
     order = np.lexsort((table.at_ms[contact], rule, month, place))
     place, contact, month, rule = place[order], contact[order], month[order], rule[order]
-    first = np.ones(len(contact), np.bool_)
-    first[1:] = (place[1:] != place[:-1]) | (month[1:] != month[:-1]) | (rule[1:] != rule[:-1])
+    first = begins(place, month, rule)
     starts = first.nonzero()[0]
     revenue = np.add.reduceat(table.credit_money[contact], starts)
     returned = np.logical_or.reduceat(table.credit_ms[contact] != NONE, starts)
@@ -84,8 +84,7 @@ def note_enrolments(
     if not len(order):
         return
     row, place = row[order], place[order]
-    first = np.ones(len(row), np.bool_)
-    first[1:] = (row[1:] != row[:-1]) | (place[1:] != place[:-1])
+    first = begins(row, place)
     starts = first.nonzero()[0]
     net = [np.add.reduceat(measure[order], starts) for measure in by]
     row, place = row[starts], place[starts]

@@ -18,6 +18,7 @@ from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState
+from state.runs import begins
 from state.tables import NO_DAY
 
 
@@ -115,8 +116,7 @@ def _add_payments(
 def visit_days(owner: Rows, day: I4) -> I8:
     """Each owner's days once and in order: the owner in the upper 32 bits, then the day + 2**31."""
     pairs = np.sort((owner.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31)))
-    fresh = np.ones(len(pairs), np.bool_)
-    fresh[1:] = pairs[1:] != pairs[:-1]
+    fresh = begins(pairs)
     return pairs[fresh]
 
 

@@ -59,6 +59,7 @@ from schemas.batch import (
 from schemas.part import part_of
 from state.index import Rows
 from state.lane import LaneState
+from state.runs import begins
 from state.tables import NEVER, NO_DAY
 from state.zones import DAY_MS
 
@@ -277,8 +278,7 @@ def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> 
     last_clock = int(work.clock_ms[end - 1])
     order = _by_unit(named)
     unit = named.unit[order]
-    first = np.ones(len(unit), np.bool_)
-    first[1:] = unit[1:] != unit[:-1]
+    first = begins(unit)
     heads = np.flatnonzero(first)
     ends = np.append(heads[1:], len(order))
     customers = _claim(state, named, unit[heads])

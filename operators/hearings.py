@@ -27,6 +27,7 @@ from state.messages import (
     message_ids,
     message_keys,
 )
+from state.runs import begins
 from state.tables import Flags
 
 WAITING = 200_000
@@ -162,8 +163,7 @@ def by_message(state: LaneState, heard: Hearings) -> Told:
     table = state.messages
     order = np.argsort(heard.row, kind="stable")
     row, now = heard.row[order], heard.now_ms[order]
-    first = np.ones(len(row), np.bool_)
-    first[1:] = row[1:] != row[:-1]
+    first = begins(row)
     link, since_ms = heard.link[order], heard.since_ms[order]
     held = np.flatnonzero(first & (link == UNASKED))  # what the table has stands until then
     link[held], since_ms[held] = table.command[row[held]], table.since_ms[row[held]]
@@ -178,12 +178,12 @@ def by_message(state: LaneState, heard: Hearings) -> Told:
     rows = row[first]
     before[first] = is_known(table.command[rows], table.since_ms[rows], now[first])
     before[first] |= waits(table, rows, now[first], sight[first])
-    begins = first | ~before
+    starts = first | ~before
     return Told(
         order=order,
         first=first,
-        begins=begins,
-        life=np.cumsum(begins) - 1,
+        begins=starts,
+        life=np.cumsum(starts) - 1,
         carried=first & before,
         known=known,
         link=link,

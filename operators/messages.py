@@ -40,6 +40,7 @@ from state.messages import (
     UNASKED,
     Messages,
 )
+from state.runs import begins
 from state.tables import Flags
 
 
@@ -147,8 +148,7 @@ def _ask_phones(
 ) -> None:
     """The first phone or alias that was a known customer's at its record tells whose it is."""
     life = told.life[lines]
-    first = np.ones(len(life), np.bool_)
-    first[1:] = life[1:] != life[:-1]
+    first = begins(life)
     at = told.order[lines[first]]
     tenant = state.scopes.tenant[heard.scope[at]]
     plain = plain_phones(heard.phone[at])

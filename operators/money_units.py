@@ -22,6 +22,7 @@ from state.index import U8, Rows
 from state.lane import LaneState
 from state.money import LIVE
 from state.money import VACANT as UNTOLD
+from state.runs import begins
 from state.tables import NO_DAY, VACANT, Flags
 
 _UNIT_SALT = np.uint64(0x756E69742D69646E)
@@ -162,8 +163,7 @@ def choose_holders(state: LaneState, units: Rows, today: I4, window: I4) -> None
     line, row = line[counts], row[counts]
     order = np.lexsort((visits.key[row], visits.start_ms[row], line))
     line, row = line[order], row[order]
-    first = np.ones(len(line), np.bool_)
-    first[1:] = line[1:] != line[:-1]
+    first = begins(line)
     holder = np.full(len(units), -1, np.int32)
     holder[line[first]] = row[first]
     changed = table.holder[units] != holder

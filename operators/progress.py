@@ -26,6 +26,7 @@ from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState
 from state.messages import KEPT_MS
+from state.runs import begins
 from state.tables import Flags
 
 LEVELS = ("accepted", "sent", "delivered", "read")
@@ -159,8 +160,7 @@ def note_steps(state: LaneState, owed: Owed, told: list[Steps]) -> None:
     contact = steps.contact
     if not len(contact):
         return
-    first = np.ones(len(contact), np.bool_)
-    first[1:] = contact[1:] != contact[:-1]
+    first = begins(contact)
     place = np.cumsum(first) - 1
     heads = contact[first]
     start = _Reached(*(getattr(table, name)[heads] for name in _Reached.__slots__))

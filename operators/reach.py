@@ -21,6 +21,7 @@ from schemas.batch import ATTENDED, I4, I8
 from state.index import Rows
 from state.lane import LaneState
 from state.money import VACANT
+from state.runs import begins
 from state.tables import Flags
 
 
@@ -181,8 +182,7 @@ def _distinct(rows: Rows, lines: Rows) -> tuple[Rows, Rows]:
     """Each row once; its lines are the same, as one line's units are no other's in a round."""
     order = rows.argsort(kind="stable")
     ordered = rows[order]
-    first = np.ones(len(rows), np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
+    first = begins(ordered)
     return ordered[first], lines[order[first]]
 
 

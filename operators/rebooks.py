@@ -16,6 +16,7 @@ from operators.features import History, visit_days
 from schemas.batch import ATTENDED, I4, I8, NONE
 from state.index import Rows
 from state.lane import LaneState
+from state.runs import ends
 from state.tables import Flags
 from state.zones import DAY_MS
 
@@ -80,8 +81,7 @@ def usual_intervals(count: int, owner: Rows, day: I4) -> I8:
 
 def _lasts(owner: Rows, visit: Rows) -> tuple[Rows, Rows]:
     """The last line of each owner; lines are sorted by owner and start."""
-    last = np.ones(len(owner), np.bool_)
-    last[:-1] = owner[1:] != owner[:-1]
+    last = ends(owner)
     return owner[last], visit[last]
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from schemas.batch import I8
 from state.days import Counters
 from state.index import Rows
+from state.runs import ends
 from state.tables import NEVER
 
 TOLD_EVERY_MS = 10_000
@@ -91,11 +92,8 @@ def restate(table: Counters, passage: Passage, changes: Differences | None) -> R
     position = np.concatenate([table.position[waiting], changes.position])
     order = np.lexsort((position, due_ms, row))
     row, due_ms, position = row[order], due_ms[order], position[order]
-    last = np.ones(len(row), np.bool_)  # of its row
-    last[:-1] = row[1:] != row[:-1]
-    told = last.copy()  # the last of its row before the same telling
-    told[:-1] |= due_ms[1:] != due_ms[:-1]
-    ends = np.flatnonzero(told)
+    last = ends(row)
+    told = np.flatnonzero(ends(row, due_ms))  # the last of its row before the same telling
     measures = []
     nothing = np.zeros(len(waiting), np.int64)
     for name, by in zip(table.MEASURES, changes.by, strict=True):
@@ -104,16 +102,16 @@ def restate(table: Counters, passage: Passage, changes: Differences | None) -> R
         before = np.concatenate([[0], total[last][:-1]])  # of the rows that come earlier
         value = total - np.repeat(before, np.diff(np.flatnonzero(last), prepend=-1)) + column[row]
         column[row[last]] = value[last]
-        measures.append(value[ends])
+        measures.append(value[told])
     table.position[row[last]] = position[last]
     over = due_ms[last] <= passage.until_ms
     table.due_ms[row[last]] = np.where(over, NEVER, due_ms[last])
     table.touch(row[last])
     table.find_least()
-    ready = due_ms[ends] <= passage.until_ms
-    ends = ends[ready]
+    ready = due_ms[told] <= passage.until_ms
+    told = told[ready]
     chosen = tuple(value[ready] for value in measures)
-    return _restated(passage, row[ends], chosen, position[ends], due_ms[ends])
+    return _restated(passage, row[told], chosen, position[told], due_ms[told])
 
 
 def mark(table: Counters, rows: Rows, position: int, due_ms: int) -> None:

@@ -38,6 +38,7 @@ from schemas.batch import (
 )
 from state.index import Rows
 from state.lane import LaneState
+from state.runs import begins
 from state.tables import NO_DAY, VACANT, Flags
 from state.zones import MINUTE_MS
 
@@ -138,8 +139,7 @@ def _merged(touched: TouchedRows, reassigned: tuple[Rows, Rows], merged: Merged)
     customer, line, cause = customer[present], line[present], cause[present]
     order = np.lexsort((cause, customer))
     customer, line, cause = customer[order], line[order], cause[order]
-    first = np.ones(len(customer), np.bool_)
-    first[1:] = customer[1:] != customer[:-1]
+    first = begins(customer)
     anew, moved = np.zeros((2, int(first.sum())), np.bool_)
     place = np.cumsum(first) - 1
     anew[place[cause >= Cause.IDENTITY]] = True

@@ -20,6 +20,7 @@ from state.index import Rows
 from state.messages import Messages, Tallies
 from state.money import Payments, Units, UnitVisits
 from state.people import Aliases
+from state.runs import begins
 from state.table import Table
 from state.tables import (
     Clients,
@@ -211,8 +212,7 @@ def _chain(children: Rows, parent: Rows, first: Rows, following: Rows) -> None:
     children = children[parent[children] >= 0]
     ordered = children[np.argsort(parent[children], kind="stable")]
     parents = parent[ordered]
-    starts = np.ones(len(ordered), np.bool_)
-    starts[1:] = parents[1:] != parents[:-1]
+    starts = begins(parents)
     first[parents[starts]] = ordered[starts]
     inner = np.flatnonzero(~starts)
     following[ordered[inner - 1]] = ordered[inner]

@@ -15,6 +15,7 @@ from schemas.batch import I1, I4, I8, NONE
 from schemas.keys import mix
 from state.chains import walk
 from state.index import Rows
+from state.runs import ends
 from state.table import Column, Table
 from state.tables import NO_DAY, UNCOUNTED, Flags, Scopes, Visits
 
@@ -159,8 +160,7 @@ class UnitVisits:
         bucket = self._buckets(visits.scope[rows], visits.money_unit[rows])
         order = np.argsort(bucket, kind="stable")
         rows, bucket = rows[order], bucket[order]
-        last = np.ones(len(rows), np.bool_)
-        last[:-1] = bucket[1:] != bucket[:-1]
+        last = ends(bucket)
         first = np.ones(len(rows), np.bool_)
         first[1:] = last[:-1]
         following = np.empty(len(rows), np.int32)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from state.index import U8, KeyIndex, Rows
+from state.runs import begins
 
 NO_ROW = -1
 _FIRST_ROWS = 1024
@@ -81,8 +82,7 @@ class Table:
         elif len(at):
             order = keys[at].argsort()
             ordered = keys[at[order]]
-            first = np.ones(len(at), np.bool_)
-            first[1:] = ordered[1:] != ordered[:-1]
+            first = begins(ordered)
             rows[at[order]] = self._add(ordered[first])[first.cumsum() - 1]
         return rows, missing
 
