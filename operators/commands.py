@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.gate import Asked
-from operators.owed import Dues
 from operators.params import fill, has_blanks
 from operators.people import told_aliases
 from operators.profiles import speakers
@@ -34,7 +33,6 @@ _ENCODE = msgspec.json.Encoder().encode
 
 def commands_of(
     state: LaneState,
-    dues: Dues,
     asked: Asked,
     lines: NDArray[np.intp],
     channels: list[list[str]],
@@ -47,7 +45,7 @@ def commands_of(
     today = np.maximum(today, table.scored_day[customers])
     triggers = [state.tenants.rules.triggers[rule] for rule in asked.rule[lines].tolist()]
     settings = [state.tenants.settings[each] for each in tenant.tolist()]
-    branches = [dues.branch[line] for line in places]
+    branches = [asked.branch[line] for line in places]
     templates, params = _messages(state, asked.rule[lines], customers, today)
     name, locale = _names(state, customers)
     # In the order of Command's fields: naming two dozen of them costs as much as the encoding.
@@ -73,7 +71,7 @@ def commands_of(
             for rules, branch in zip(settings, branches, strict=True)
         ],
         branches,
-        [dues.visit[line] for line in places],
+        [asked.visit[line] for line in places],
         map(segment_text, table.segment[customers].tolist()),
         _rfms(state, customers, today, [rules.currency for rules in settings]),
         repeat(SCHEME),

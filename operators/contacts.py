@@ -14,7 +14,7 @@ from operators.failures import inherit_failures
 from operators.funnel import note
 from operators.gate import HOLDOUT, PASSED, Asked, Verdicts
 from operators.moments import Moment
-from operators.owed import Dues, Owed, Sent
+from operators.owed import Owed, Sent
 from operators.returns import credit
 from schemas.batch import I4, NONE
 from state.chains import hand_over, let_go, put_first
@@ -25,9 +25,7 @@ from state.index import U8, Rows
 from state.lane import LaneState
 
 
-def keep_contacts(
-    state: LaneState, owed: Owed, dues: Dues, asked: Asked, verdicts: Verdicts
-) -> None:
+def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts) -> None:
     """Marketing that has come as far as the holdout is a contact; what is sent is kept as well."""
     lines = np.flatnonzero(verdicts.contact | (verdicts.reason == PASSED)).astype(np.int32)
     if not len(lines):
@@ -37,7 +35,7 @@ def keep_contacts(
     rows, lines = rows[fresh], lines[fresh]
     customer, tenant, rule = asked.customer[lines], asked.tenant[lines], asked.rule[lines]
     fills, is_sent = verdicts.contact[lines], verdicts.reason[lines] == PASSED
-    moment = Moment(dues.now_ms[lines], dues.position[lines])
+    moment = Moment(asked.now_ms[lines], asked.position[lines])
     enrolled, place = np.unique(customer[fills], return_index=True)
     before = enrolments(state, enrolled)
     table.customer[rows] = customer

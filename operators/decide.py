@@ -10,6 +10,8 @@ What is due to one customer at once is decided in one call: of marketing only on
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -51,32 +53,26 @@ def decide(state: LaneState, owed: Owed) -> None:
     """Owes a decision for each due, and a command where it is ``sent``."""
     if not owed.dues:
         return
-    dues, owed.dues = joined_dues(owed.dues), []
-    asked = _asked(state, dues)
+    asked, owed.dues = _asked(state, joined_dues(owed.dues)), []
     verdicts = judge(state, asked)
-    _owe_decisions(state, owed, dues, asked, verdicts)
-    commands = _owe_commands(state, owed, dues, asked, verdicts)
-    _keep_marks(state, dues, asked, verdicts, commands)
-    hold(state, dues, asked, np.flatnonzero(verdicts.reason == QUIET_HOURS))
-    keep_contacts(state, owed, dues, asked, verdicts)
+    _owe_decisions(state, owed, asked, verdicts)
+    commands = _owe_commands(state, owed, asked, verdicts)
+    _keep_marks(state, asked, verdicts, commands)
+    hold(state, asked, np.flatnonzero(verdicts.reason == QUIET_HOURS))
+    keep_contacts(state, owed, asked, verdicts)
 
 
 def _asked(state: LaneState, dues: Dues) -> Asked:
     tenant, triggers = state.customers.tenant[dues.customer], state.tenants.rules.triggers
     trigger = [triggers[rule].id for rule in dues.rule.tolist()]
     identity = command_ids(state.tenants.name[tenant].tolist(), trigger, dues.occasion)
+    told: dict[str, Any] = {each.name: getattr(dues, each.name) for each in fields(dues)}
     return Asked(
-        customer=dues.customer,
+        **told,
         tenant=tenant,
-        rule=dues.rule,
         today=state.tenant_day(tenant, dues.made_ms),
-        made_ms=dues.made_ms,
-        now_ms=dues.now_ms,
-        expires_ms=dues.expires_ms,
-        due_ms=dues.due_ms,
         zone=_zones(state, dues, tenant),
         trigger=trigger,
-        occasion=dues.occasion,
         identity=identity,
         key=command_keys(state.tenants.key[tenant], text_keys(identity)),
     )
@@ -92,14 +88,12 @@ def _zones(state: LaneState, dues: Dues, tenant: I4) -> I4:
     return zones
 
 
-def _owe_decisions(
-    state: LaneState, owed: Owed, dues: Dues, asked: Asked, verdicts: Verdicts
-) -> None:
+def _owe_decisions(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts) -> None:
     """What is held on was told when it was held first."""
-    lines = np.flatnonzero(~dues.held | (verdicts.reason != QUIET_HOURS))
+    lines = np.flatnonzero(~asked.held | (verdicts.reason != QUIET_HOURS))
     customers, reasons = asked.customer[lines], verdicts.reason[lines].tolist()
     identities, triggers = _at(lines, asked.identity), _at(lines, asked.trigger)
-    position = dues.position[lines]
+    position = asked.position[lines]
     # In the order of Decision's fields, so that no line takes a call of Python.
     values = map(
         _ENCODE,
@@ -126,9 +120,7 @@ def _at(lines: NDArray[np.intp], told: list[str]) -> list[str]:
     return told if len(lines) == len(told) else [told[line] for line in lines.tolist()]
 
 
-def _owe_commands(
-    state: LaneState, owed: Owed, dues: Dues, asked: Asked, verdicts: Verdicts
-) -> Objects:
+def _owe_commands(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts) -> Objects:
     """Returns the commands beside the dues, ``None`` where there is none."""
     commands = np.empty(len(asked.rule), np.object_)
     passed = np.flatnonzero(verdicts.reason == PASSED)
@@ -136,8 +128,8 @@ def _owe_commands(
         return commands
     customers, rules = asked.customer[passed], asked.rule[passed].tolist()
     channels = _channel_lists(state, rules, verdicts.channels[passed].tolist())
-    values = commands_of(state, dues, asked, passed, channels)
-    identities, position = _at(passed, asked.identity), dues.position[passed]
+    values = commands_of(state, asked, passed, channels)
+    identities, position = _at(passed, asked.identity), asked.position[passed]
     keys = state.customers.id[customers].tolist()
     told = rule_texts(_at(passed, asked.trigger), identities)
     owed.decided("commands", position, asked.due_ms[passed], keys, told, values)
@@ -154,13 +146,11 @@ def _channel_lists(state: LaneState, rules: list[int], masks: list[int]) -> list
     return [known[each] for each in zip(rules, masks, strict=True)]
 
 
-def _keep_marks(
-    state: LaneState, dues: Dues, asked: Asked, verdicts: Verdicts, commands: Objects
-) -> None:
+def _keep_marks(state: LaneState, asked: Asked, verdicts: Verdicts, commands: Objects) -> None:
     """What came of each occasion is kept with it."""
     occasions = state.occasions
-    at = np.flatnonzero(dues.mark >= 0)
-    rows = dues.mark[at]
+    at = np.flatnonzero(asked.mark >= 0)
+    rows = asked.mark[at]
     occasions.state[rows] = _STATES[verdicts.reason[at]]
     occasions.expires_ms[rows] = asked.expires_ms[at]
     occasions.command[rows] = commands[at]

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from operators.consent import consents_of
 from operators.failures import cannot_be_reached
 from operators.features import history_of
+from operators.owed import Dues
 from operators.people import told_aliases
 from operators.quiet import inside_window, windows_of
-from schemas.batch import CONFIRMED, I4, I8, NONE
+from schemas.batch import CONFIRMED, I4, NONE
 from schemas.consent_words import IN, OUT
 from schemas.keys import holdout_places
 from schemas.outputs import Reason
@@ -52,25 +53,17 @@ QUIET_HOURS, HOLDOUT = REASONS.index("quiet_hours"), REASONS.index("holdout")
 
 
 @dataclass(slots=True)
-class Asked:
-    """What is due, one line each; ``rule`` numbers the tenant's ``Rules``, ``today`` is its day.
+class Asked(Dues):
+    """Dues with what the gate asks of each; ``today`` is the tenant's day.
 
-    ``made_ms`` is the moment that the outputs tell, ``now_ms`` the lane's clock. ``zone`` is the
-    branch's where there is a visit, else the tenant's. ``identity`` is the command's id, ``key``
-    its key in messages.
+    ``zone`` is the branch's where there is a visit, else the tenant's. ``trigger`` is the rule's
+    id, ``identity`` the command's, ``key`` its key in messages.
     """
 
-    customer: Rows
     tenant: I4
-    rule: I4
     today: I4
-    made_ms: I8
-    now_ms: I8
-    expires_ms: I8
-    due_ms: I8
     zone: I4
     trigger: list[str]
-    occasion: list[str]
     identity: list[str]
     key: U8
 

@@ -39,7 +39,7 @@ class Waiting:
     last_ms: I8
 
 
-def hold(state: LaneState, dues: Dues, asked: Asked, lines: NDArray[np.intp]) -> None:
+def hold(state: LaneState, asked: Asked, lines: NDArray[np.intp]) -> None:
     """Keeps what is needed to decide these again at the end of their window."""
     if not len(lines):
         return
@@ -49,10 +49,10 @@ def hold(state: LaneState, dues: Dues, asked: Asked, lines: NDArray[np.intp]) ->
     table.customer[rows] = customers
     table.last_ms[rows] = state.customers.last_visit_ms[customers]
     table.due_ms[rows], table.expires_ms[rows] = asked.due_ms[lines], asked.expires_ms[lines]
-    table.mark[rows] = dues.mark[lines]
+    table.mark[rows] = asked.mark[lines]
     for row, line in zip(rows.tolist(), lines.tolist(), strict=True):
-        table.trigger[row], table.occasion[row] = asked.trigger[line], dues.occasion[line]
-        table.branch[row], visit = dues.branch[line], dues.visit[line]
+        table.trigger[row], table.occasion[row] = asked.trigger[line], asked.occasion[line]
+        table.branch[row], visit = asked.branch[line], asked.visit[line]
         table.visit[row] = None if visit is None else _ENCODE(visit)
     _, end = windows_of(state, tenant, state.tenants.rules.marketing[asked.rule[lines]])
     release = window_ends(state, asked.zone[lines], asked.now_ms[lines], end)
