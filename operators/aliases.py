@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.clients import Cause, TouchedRows, unchain
+from operators.clients import Cause, TouchedRows
 from operators.consent import inherit_words
 from operators.contacts import inherit_contacts
 from operators.enrolments import Enrolments, note_enrolments
@@ -27,6 +27,7 @@ from operators.people import alias_rows, aliases_of
 from operators.texts import instant_text
 from schemas.batch import I8
 from schemas.outputs import Tombstone
+from state.chains import unchain
 from state.due import DUE_COLUMNS
 from state.index import Rows
 from state.lane import LaneState

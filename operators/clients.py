@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from operators.identify import Named
 from operators.people import aliases_text, customer_rows
 from schemas.batch import I1, I8, NONE, ClientEvents, Objects
+from state.chains import rechain
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import Flags
@@ -196,28 +197,3 @@ def _shared(texts: NDArray[Any]) -> NDArray[Any]:
         return texts
     told = [text if text is None else intern(text) for text in texts.tolist()]
     return np.array([*told, None], np.object_)[:-1]
-
-
-def rechain(first: Rows, following: Rows, children: Rows, old: Rows, new: Rows) -> None:
-    """Moves children from their old parents' chains into the new ones' (-1: none).
-
-    Of one parent at most one child comes at a time.
-    """
-    moved = old != new
-    for at in np.flatnonzero(moved & (old >= 0)).tolist():
-        unchain(first, following, int(old[at]), int(children[at]))
-    placed = moved & (new >= 0)
-    following[children[placed]] = first[new[placed]]
-    first[new[placed]] = children[placed]
-
-
-def unchain(first: Rows, following: Rows, parent: int, child: int) -> None:
-    """Takes one child out of its parent's chain; rare, so one by one."""
-    if first[parent] == child:
-        first[parent] = following[child]
-    else:
-        before = int(first[parent])
-        while following[before] != child:
-            before = int(following[before])
-        following[before] = following[child]
-    following[child] = -1

@@ -1,88 +1,48 @@
-"""Fold one lane's batch: ``(state, records) → (state, outputs)``, in rounds.
+"""Fold one lane's batch: ``(state, records) → (state, outputs)``.
 
 In:    ``Batch`` of one lane, in log order
 Out:   ``Outputs``, equal for every way of cutting the same log into batches
 State: all of ``LaneState``
 
-In each round every unit of customers takes its next event: whatever is due before its next
-record's clock, else that record. Only a settings record cuts a batch.
+A batch is cut where something touches a whole tenant, and each part is taken in rounds.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from operators import agenda, reminders
-from operators.aliases import bury
 from operators.columns import payment_columns, visit_columns
-from operators.consent import Words, words_of
+from operators.consent import words_of
 from operators.contributions import Tally
 from operators.days import owe_standing_days, tell_days
-from operators.decide import decide
-from operators.failures import first_cut, note_failures
+from operators.failures import first_cut
 from operators.features import compute_features, history_of
-from operators.flush import flush
+from operators.fire import fire_until
 from operators.forget import forget
 from operators.funnel import owe_standing_funnel, tell_funnel
-from operators.held import release
-from operators.identify import FAILURE, Named, identify, scope_rows
-from operators.messages import Learnt, apply_statuses, keep_commands
+from operators.identify import identify, scope_rows
+from operators.messages import apply_statuses, keep_commands
 from operators.midnight import begin_days
 from operators.minutes import owe_standing_minutes, tell_minutes
-from operators.moments import Moment
 from operators.owed import DIGEST_MASK, Owed, digest_of
-from operators.payments import PaymentColumns
 from operators.profiles import standing_of
-from operators.progress import take_replies
 from operators.prune import prune
-from operators.replies import answer
 from operators.restate import Passage
-from operators.returns import credit
-from operators.score import score
+from operators.rounds import Work, take_rounds
 from operators.segments import segment_codes
 from operators.settle import apply_settings
-from operators.visits import VisitColumns, apply_round
-from schemas.batch import (
-    I1,
-    I8,
-    Batch,
-    ClientEvents,
-    ForgetEvent,
-    IncomingEvents,
-    Outputs,
-    SettingsEvent,
-)
+from schemas.batch import I8, Batch, ForgetEvent, Outputs, SettingsEvent
 from schemas.part import part_of
 from state.index import Rows
 from state.lane import LaneState
-from state.runs import begins
-from state.tables import NEVER, NO_DAY
+from state.tables import NEVER
 from state.zones import DAY_MS
 
-_CAUSES = np.array(["visit", "correction", "merge", "merge"], np.object_)  # by ``clients.Cause``
 _CLEAN_EVERY_MS = 7 * DAY_MS
-
-
-@dataclass(slots=True)
-class _Work:
-    """A part of a batch without settings inside: its clocks, positions and events."""
-
-    clock_ms: I8
-    positions: I8
-    named: Named
-    visits: VisitColumns
-    cards: ClientEvents
-    incoming: IncomingEvents
-    payments: PaymentColumns
-    words: Words | None
-    counts: Counter[tuple[str, ...]]
-    tally: Tally
-    imported: I1
-    learnt: Learnt = field(default_factory=Learnt)
 
 
 def fold(state: LaneState, batch: Batch) -> Outputs:
@@ -209,9 +169,7 @@ def _pass_midnights(state: LaneState, owed: Owed, now_ms: int, position: int) ->
 
 def _advance(state: LaneState, owed: Owed, until_ms: int, now_ms: int, position: int) -> None:
     """Fires what is due up to an instant, for a record whose own clock is later."""
-    clock_ms, positions = np.array([now_ms]), np.array([position])
-    while len(agenda := state.due.until(until_ms)):
-        _fire(state, owed, agenda, np.full(len(agenda), until_ms), clock_ms, positions)
+    fire_until(state, owed, until_ms, np.array([now_ms]), np.array([position]))
 
 
 def _fold_part(
@@ -221,11 +179,12 @@ def _fold_part(
         return
     part = part_of(batch, start, end)
     if not any(len(events.record) for events in _kinds(part)):
-        _advance_within(state, owed, clock[start:end], batch.positions[start:end])
+        # Records that say nothing of anybody, heartbeats as a rule, let no more than time pass.
+        fire_until(state, owed, int(clock[end - 1]), clock[start:end], batch.positions[start:end])
         _tell(state, owed, Tally(), batch, part, scopes, clock, start, end)
         return
     visits = visit_columns(state, part.visits, scopes, clock, batch.imported)
-    work = _Work(
+    work = Work(
         clock_ms=clock,
         positions=batch.positions,
         named=identify(state, part, scopes, visits, clock),
@@ -238,7 +197,7 @@ def _fold_part(
         tally=Tally(),
         imported=batch.imported,
     )
-    _rounds(state, owed, work, start, end)
+    take_rounds(state, owed, work, start, end)
     told_again = apply_statuses(state, owed, part, scopes, clock, work.learnt)
     work.tally.duplicates(told_again)
     _tell(state, owed, work.tally, batch, part, scopes, clock, start, end)
@@ -246,12 +205,6 @@ def _fold_part(
 
 def _kinds(part: Batch) -> tuple[Any, ...]:
     return part.visits, part.clients, part.payments, part.incoming, part.statuses
-
-
-def _advance_within(state: LaneState, owed: Owed, clock_ms: I8, positions: I8) -> None:
-    """Records that say nothing of anybody, heartbeats as a rule, let no more than time pass."""
-    while len(agenda := state.due.until(int(clock_ms[-1]))):
-        _fire(state, owed, agenda, np.full(len(agenda), clock_ms[-1]), clock_ms, positions)
 
 
 def _tell(
@@ -270,137 +223,3 @@ def _tell(
     tell_days(state, owed, tally, passage, start, batch.counts)
     tell_minutes(state, owed, tally, part, scopes, passage, start)
     tell_funnel(state, owed, passage)
-
-
-def _rounds(state: LaneState, owed: Owed, work: _Work, start: int, end: int) -> None:
-    """Takes every unit's events in their order, one per unit and round."""
-    table, named = state.customers, work.named
-    last_clock = int(work.clock_ms[end - 1])
-    order = _by_unit(named)
-    unit = named.unit[order]
-    first = begins(unit)
-    heads = np.flatnonzero(first)
-    ends = np.append(heads[1:], len(order))
-    customers = _claim(state, named, unit[heads])
-    agenda = state.due.until(last_clock)
-    while True:
-        limit = np.full(len(heads) + 1, last_clock)  # the last one: customers of no unit
-        waiting = heads < ends
-        limit[:-1][waiting] = work.clock_ms[named.record[order[heads[waiting]]]]
-        while len(agenda):
-            until = limit[table.slot[agenda]]
-            comes = table.due[agenda] <= until
-            ready = agenda[comes]
-            if not len(ready):
-                break
-            passed = work.clock_ms[start:end], work.positions[start:end]
-            _fire(state, owed, ready, until[comes], *passed)
-            agenda = agenda[table.due[agenda] <= last_clock]
-        if not waiting.any():
-            break
-        lines = order[heads[waiting]]
-        touched = apply_round(
-            state,
-            named,
-            lines,
-            work.visits,
-            work.cards,
-            work.payments,
-            work.words,
-            work.clock_ms,
-            work.counts,
-            work.tally,
-        )
-        heads[waiting] += 1
-        back = _moment(work, touched.reassigned_line)
-        reminders.hand_back(state, owed, touched.reassigned, back)
-        moment = _moment(work, touched.line)
-        new = table.scored_day[touched.customer] == NO_DAY
-        work.learnt.customers.append((touched.customer[new], named.record[touched.line[new]]))
-        merged = touched.merged
-        if len(merged.turned):
-            told = named.record[merged.turned_line]
-            work.learnt.aliases.append((merged.turned, merged.left, told))
-        causes = _CAUSES[touched.cause]
-        causes[work.imported[named.record[touched.line]] != 0] = "history"
-        score(
-            state,
-            owed,
-            touched.customer,
-            causes,
-            moment.now_ms,
-            moment,
-            touched.anew,
-            touched.moved,
-        )
-        credit(state, owed, touched.customer, moment)
-        take_replies(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
-        answer(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
-        # Who is only answered is not touched, but what is held for them may be due in this part.
-        asked = np.concatenate([dues.customer for dues in owed.dues] or [touched.customer[:0]])
-        decide(state, owed)
-        bury(state, owed, merged, _moment(work, merged.line))
-        stirred = np.concatenate([touched.customer, asked]) if len(asked) else touched.customer
-        due = stirred[table.due[stirred] <= last_clock]
-        if len(due):
-            agenda = np.union1d(agenda, due)
-    table.slot[customers] = -1
-    strangers = np.flatnonzero((named.kind == FAILURE) & (named.unit < 0)).astype(np.int32)
-    note_failures(state, named, strangers, work.clock_ms)
-
-
-def _moment(work: _Work, lines: Rows) -> Moment:
-    record = work.named.record[lines]
-    return Moment(work.clock_ms[record], work.positions[record])
-
-
-def _by_unit(named: Named) -> Rows:
-    order = np.argsort(named.unit, kind="stable").astype(np.int32)
-    return order[named.unit[order] >= 0]
-
-
-def _claim(state: LaneState, named: Named, units: Rows) -> Rows:
-    """Writes each customer's unit into its slot; returns the customers, to clear them again."""
-    slots = np.searchsorted(units, named.met_unit)
-    state.customers.slot[named.met] = slots
-    return named.met
-
-
-def _fire(
-    state: LaneState, owed: Owed, ready: Rows, until_ms: I8, clock_ms: I8, positions: I8
-) -> None:
-    """Fires what is due at each customer's earliest instant: the roll before any trigger.
-
-    ``clock_ms`` and ``positions`` are of the records that let the time pass. What is asked for is
-    decided together. Whose profile is flushed before anything else goes on to what is due up to
-    ``until_ms`` at once: a time to itself would cost as much as all the others'.
-    """
-    table = state.customers
-    flushed = flush(state, owed, ready, clock_ms, positions)
-    if flushed.any():
-        ready = ready[~flushed | (table.due[ready] <= until_ms)]
-        if not len(ready):
-            return
-    due = table.due[ready]
-    record = np.searchsorted(clock_ms, due, "left")
-    moment = Moment(clock_ms[record], positions[record])
-    rolls = table.roll_due[ready] == due
-    if rolls.any():
-        cause = np.full(int(rolls.sum()), "time", np.object_)
-        score(state, owed, ready[rolls], cause, due[rolls], moment.take(rolls), anew=False)
-    reminds = table.reminder_due[ready] == due
-    if reminds.any():
-        rows = ready[reminds]
-        history = history_of(state, rows)
-        reminders.fire(state, owed, rows, history, due[reminds], moment.take(reminds))
-    for column in agenda.COLUMNS:
-        fires = getattr(table, column)[ready] == due
-        if fires.any():
-            agenda.fire(state, owed, column, ready[fires], due[fires], moment.take(fires))
-    releases = table.held_due[ready] == due
-    if releases.any():
-        now = moment.take(releases)
-        release(state, owed, ready[releases], due[releases], now.now_ms, now.position)
-    decide(state, owed)
-    table.touch(ready)
-    state.due.refresh(ready)

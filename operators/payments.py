@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators.clients import TouchedRows, note_visit_phone, rechain, unchain
+from operators.clients import TouchedRows, note_visit_phone
 from operators.contributions import Tally
 from operators.crowds import inside
 from operators.identify import Named
@@ -24,6 +24,7 @@ from operators.money_units import begin, living
 from operators.reach import is_held
 from operators.versions import kept_version, same_version, superseded
 from schemas.batch import I4, I8, NONE
+from state.chains import rechain, unchain
 from state.index import Rows
 from state.lane import LaneState
 from state.money import GONE, LIVE, VACANT

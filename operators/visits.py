@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from operators.aliases import Merged, meet_writers
-from operators.clients import Cause, TouchedRows, apply_cards, note_visit_phone, rechain
+from operators.clients import Cause, TouchedRows, apply_cards, note_visit_phone
 from operators.consent import Words, take_words
 from operators.contributions import Tally, contribution, recount
 from operators.crowds import admit, inside, is_full, owners, place
@@ -36,6 +36,7 @@ from schemas.batch import (
     ClientEvents,
     Objects,
 )
+from state.chains import rechain
 from state.index import Rows
 from state.lane import LaneState
 from state.runs import begins

@@ -65,3 +65,28 @@ def let_go(first: Rows, following: Rows, parent: int) -> Rows:
     following[rows] = -1
     first[parent] = -1
     return rows
+
+
+def rechain(first: Rows, following: Rows, children: Rows, old: Rows, new: Rows) -> None:
+    """Moves children from their old parents' chains into the new ones' (-1: none).
+
+    Of one parent at most one child comes at a time.
+    """
+    moved = old != new
+    for at in np.flatnonzero(moved & (old >= 0)).tolist():
+        unchain(first, following, int(old[at]), int(children[at]))
+    placed = moved & (new >= 0)
+    following[children[placed]] = first[new[placed]]
+    first[new[placed]] = children[placed]
+
+
+def unchain(first: Rows, following: Rows, parent: int, child: int) -> None:
+    """Takes one child out of its parent's chain; rare, so one by one."""
+    if first[parent] == child:
+        first[parent] = following[child]
+    else:
+        before = int(first[parent])
+        while following[before] != child:
+            before = int(following[before])
+        following[before] = following[child]
+    following[child] = -1

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from operators import fold
+from operators import rounds
 from operators.decode import decode
+from operators.fold import fold
 from schemas.keys import customer_id
 from state.lane import LaneState
 from tests.engine import ID_KEY, Streams, chunk_of, comparable, pieces, run
@@ -143,7 +144,7 @@ def folded(lines: list[bytes], cuts: Iterable[int]) -> tuple[LaneState, Counts]:
     state, counts = LaneState(0, id_key=ID_KEY), Counts()
     for start, stop in pieces(len(lines), cuts):
         for batch in decode(chunk_of(lines, start, stop), 1):
-            counts.update(fold.fold(state, batch).counts)
+            counts.update(fold(state, batch).counts)
     return state, counts
 
 
@@ -163,7 +164,7 @@ def test_what_is_certainly_a_walk_in_takes_no_rounds(monkeypatch: pytest.MonkeyP
         taken.append(given)
         return apply_round(*given)
 
-    apply_round = fold.apply_round  # type: ignore[attr-defined]  # as the fold calls it
-    monkeypatch.setattr(fold, "apply_round", counted)
+    apply_round = rounds.apply_round  # type: ignore[attr-defined]  # as the rounds call it
+    monkeypatch.setattr(rounds, "apply_round", counted)
     assert money(after(*crowd(500))) == 30_000
     assert len(taken) <= 31
