@@ -20,9 +20,8 @@ from typing import Any
 import click
 from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.machine import options, tell
+from benchmarks.machine import options, print_row, tell
 from benchmarks.site import RECORDS, Site, cpu_seconds, rss_bytes_of, site
 from benchmarks.workload import Load, Town, live, warmup
 from operators.decode import decode_only
@@ -154,7 +153,6 @@ def as_json(load: Load, runs: list[Run]) -> dict[str, Any]:
 
 def print_runs(told: dict[str, Any], console: Console) -> None:
     """One row."""
-    table = Table(title="records topic to committed outputs, exactly once")
     row = {
         "records/s": f"{told['records_per_second']:,}",
         "spread": f"{told['spread']:.0%}",
@@ -164,10 +162,7 @@ def print_runs(told: dict[str, Any], console: Console) -> None:
         "CPU s / million": f"{told['cpu_seconds_per_million']:.1f}",
         "memory": f"{told['rss_bytes'] / 1e6:,.0f} MB",
     }
-    for name in row:
-        table.add_column(name, justify="right")
-    table.add_row(*row.values())
-    console.print(table)
+    print_row("records topic to committed outputs, exactly once", row, console)
 
 
 def now_minute() -> int:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 from rich.console import Console
+from rich.table import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,18 +72,14 @@ def rss_bytes() -> int:
         return peak if sys.platform == "darwin" else peak * 1024
 
 
-def options(customers: int, lanes: int, least_lanes: int = 1) -> Callable[[F], F]:
-    """The options that every benchmark has, with its own defaults."""
-    every = (
-        click.option(
-            "--customers",
-            type=click.IntRange(100, 40_000_000),
-            default=customers,
-            show_default=True,
-        ),
-        click.option(
-            "--lanes", type=click.IntRange(least_lanes, 4_096), default=lanes, show_default=True
-        ),
+def options(customers: int, lanes: int | None, least_lanes: int = 1) -> Callable[[F], F]:
+    """The options that every benchmark has, with its own defaults; some have no lanes."""
+    most = click.IntRange(100, 40_000_000)
+    every = [click.option("--customers", type=most, default=customers, show_default=True)]
+    if lanes is not None:
+        count = click.IntRange(least_lanes, 4_096)
+        every.append(click.option("--lanes", type=count, default=lanes, show_default=True))
+    every += (
         click.option("--seed", type=int, default=1, show_default=True),
         click.option("--quick", is_flag=True, help="A small state and little load: does it run?"),
         click.option("--json", "is_json", is_flag=True, help="Print one JSON object at the end."),
@@ -94,6 +91,15 @@ def options(customers: int, lanes: int, least_lanes: int = 1) -> Callable[[F], F
         return command
 
     return add
+
+
+def print_row(title: str, row: dict[str, str], console: Console) -> None:
+    """A table of one row: figures by what they are called."""
+    table = Table(title=title)
+    for name in row:
+        table.add_column(name, justify="right")
+    table.add_row(*row.values())
+    console.print(table)
 
 
 def measured_on() -> dict[str, str | None]:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.chunks import Lanes
 from benchmarks.machine import settled_rss_bytes
-from benchmarks.workload import FIRST_MINUTE, Lanes, Load, Town, live, warmup
+from benchmarks.workload import FIRST_MINUTE, Load, Town, live, warmup
 from operators.decode import decode
 from operators.fold import fold
 from schemas.batch import Chunk

@@ -16,20 +16,19 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-import orjson
 import pyarrow as pa
 import pyarrow.json as pa_json
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.engines import PostgresServer, ValkeyServer
-from benchmarks.machine import commit, machine
+from benchmarks.machine import options, print_row, tell
 from benchmarks.site import cpu_seconds
 from schemas.keys import customer_id
 from schemas.slices import Place, Slice
@@ -271,7 +270,6 @@ def as_json(runs: list[Run]) -> dict[str, Any]:
 
 def print_runs(told: dict[str, Any], console: Console) -> None:
     """One row."""
-    table = Table(title="topics into stores")
     row = {
         "rows/s": f"{told['warehouse_rows_per_second']:,}",
         "by hand": f"{told['by_hand_rows_per_second']:,}",
@@ -281,27 +279,17 @@ def print_runs(told: dict[str, Any], console: Console) -> None:
         "read p99": f"{told['read_p99_ms']:.3f} ms",
         "spread": f"{told['spread']:.0%}",
     }
-    for name in row:
-        table.add_column(name, justify="right")
-    table.add_row(*row.values())
-    console.print(table)
-    console.print(f"{machine()}; commit {commit() or 'unknown'}", soft_wrap=True)
+    print_row("topics into stores", row, console)
 
 
 @click.command("stores")
 @click.option("--rows", type=click.IntRange(1_000), default=300_000, show_default=True)
-@click.option("--customers", type=click.IntRange(100), default=50_000, show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--quick", is_flag=True, help="Few rows: does it run?")
-@click.option("--json", "is_json", is_flag=True, help="Print one JSON object at the end.")
-def stores(rows: int, customers: int, runs: int, seed: int, quick: bool, is_json: bool) -> None:
+@options(customers=50_000, lanes=None)
+def stores(rows: int, runs: int, customers: int, seed: int, quick: bool, is_json: bool) -> None:
     """Rows and upserts a second into ClickHouse, PostgreSQL and Valkey."""
     err = Console(stderr=True, highlight=False)
     if quick:
         rows, customers, runs = 20_000, 2_000, 2
     told = as_json(measure(rows, customers, runs, seed, err.print))
-    if is_json:
-        click.echo(orjson.dumps(told | {"commit": commit(), "machine": machine()}))
-    else:
-        print_runs(told, Console(highlight=False))
+    tell(told, is_json, partial(print_runs, told))

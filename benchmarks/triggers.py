@@ -15,8 +15,9 @@ from statistics import median
 from time import process_time
 from typing import Any
 
+from benchmarks.chunks import Lanes
 from benchmarks.scenarios import Say, chunk_of, filled
-from benchmarks.workload import Lanes, Load, Town, live, past_visit
+from benchmarks.workload import Load, Town, live, past_visit
 from operators.decode import decode
 from operators.fold import fold
 from schemas.batch import Chunk

@@ -18,11 +18,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Producer, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Producer, TopicPartition
 
 from schemas.batch import Chunk
-from schemas.engines import EngineError
 from sources.group import RECORDS, Group, Item, Outlet
+from sources.member import judge
 from sources.reading import ReadingSource
 from state.census import take_census
 from state.control import Data, SnapshotDue
@@ -166,20 +166,9 @@ class Reader:
             if (error := message.error()) is None:
                 by_lane[message.partition()].append(message)
             else:
-                self._judge(error, message.partition())
+                n = message.partition()
+                judge(error, self._group.membership.instance, RECORDS, f"lane {n}")
         return by_lane
-
-    def _judge(self, error: Any, n: int) -> None:
-        """Raise what cannot be waited out; librdkafka retries the rest by itself."""
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise StateError(f"lane {n}: the log does not hold the next record: {error.str()}")
-        if error.code() == KafkaError.FENCED_INSTANCE_ID or error.fatal():
-            raise EngineError(
-                f"Kafka ends this member: {error.str()}; does another process run as "
-                f"FLOWSELL_INSTANCE={self._group.membership.instance}?"
-            )
-        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise EngineError(f"topic {RECORDS}: {error.str()}")
 
     def _chunks(self, n: int, messages: list[Any], now: float) -> list[Chunk]:
         """The records of one lane, cut where emission begins."""

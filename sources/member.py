@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError
 
+from schemas.engines import EngineError
 from sources.answers import RETRY_SECONDS
+from state.snapshots import StateError
 from state.vitals import Vitals
 
 STATISTICS_MS = 5_000
@@ -63,6 +65,22 @@ def member(properties: Mapping[str, Any], group: str, instance: str, vitals: Vit
             "isolation.level": "read_committed",
         }
     )
+
+
+def judge(error: Any, instance: str, topic: str, place: str) -> None:
+    """Raise what cannot be waited out; librdkafka retries the rest by itself.
+
+    ``place`` is what lacks the next record where the log does not hold it.
+    """
+    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        raise StateError(f"{place}: the log does not hold the next record: {error.str()}")
+    if error.code() == KafkaError.FENCED_INSTANCE_ID or error.fatal():
+        raise EngineError(
+            f"Kafka ends this member: {error.str()}; does another process run as "
+            f"FLOWSELL_INSTANCE={instance}?"
+        )
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise EngineError(f"topic {topic}: {error.str()}")
 
 
 def leave(consumer: Any) -> None:

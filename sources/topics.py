@@ -19,11 +19,10 @@ from typing import Any, Protocol
 import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from schemas.engines import EngineError
 from schemas.slices import Place, Slice
 from schemas.topics import TOPICS
 from sources.answers import ANSWER_SECONDS, answered
-from sources.member import leave, member
+from sources.member import judge, leave, member
 from sources.reading import ReadingSource
 from state.snapshots import StateError
 from state.vitals import LaneVitals, Vitals
@@ -273,28 +272,14 @@ class TopicsReader:
         for message in messages:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                self._judge(error, message.topic(), message.partition())
+                topic, partition = message.topic(), message.partition()
+                judge(error, self._own.instance, topic, f"topic {topic}, partition {partition}")
                 continue
             place = Place(_STREAMS[message.topic()], message.partition())
             reading = self._readings.get(place)
             if reading is not None and message.offset() >= reading.offset + (error is not None):
                 by_place[place].append(message)
         return by_place
-
-    def _judge(self, error: Any, topic: str, partition: int) -> None:
-        """Raise what cannot be waited out; librdkafka retries the rest by itself."""
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise StateError(
-                f"topic {topic}, partition {partition}: does not hold the next message: "
-                f"{error.str()}"
-            )
-        if error.code() == KafkaError.FENCED_INSTANCE_ID or error.fatal():
-            raise EngineError(
-                f"Kafka ends this member: {error.str()}; does another process run as "
-                f"FLOWSELL_INSTANCE={self._own.instance}?"
-            )
-        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise EngineError(f"topic {topic}: {error.str()}")
 
     def _slice(self, place: Place, found: list[Any]) -> Slice:
         reading = self._readings[place]
