@@ -30,7 +30,7 @@ class Lanes:
     def add(self, lane: int, appended: int, line: bytes) -> list[Chunk]:
         """The lane's chunk if this record fills it."""
         values = self._values[lane]
-        values.append(_APPENDED_AT.sub(b"", line, count=1))
+        values.append(without_append_time(line))
         self._appended[lane].append(appended)
         return [self._chunk(lane)] if len(values) >= self._size else []
 
@@ -46,6 +46,11 @@ class Lanes:
         self._next[lane] += len(values)
         positions = np.arange(first, self._next[lane], dtype=np.int64)
         return Chunk(lane, positions, appended, values, [_key(value) for value in values])
+
+
+def without_append_time(line: bytes) -> bytes:
+    """The record as a producer writes it."""
+    return _APPENDED_AT.sub(b"", line, count=1)
 
 
 def _key(value: bytes) -> bytes | None:

@@ -1,7 +1,8 @@
 """``flowsell bench latency``: from a record's append to the command that it caused, committed.
 
 Takes: a rate for some minutes, three times as much for a minute, and a time to drain
-Out:   a table, or one JSON line: percentiles of all commands, and how long the burst was felt
+Out:   a table, or one JSON line: percentiles of all commands, of those that a record caused by
+       itself and of those that its minute made due, and how long the burst was felt
 Clock: a ``read_committed`` consumer's, on the same machine, against the command's ``created_at``,
        which is the append time of the record, or the due minute that the clock has passed
 """
@@ -24,9 +25,10 @@ from rich.table import Table
 
 from benchmarks.kafka import LANES, now_minute
 from benchmarks.machine import options, tell
-from benchmarks.pacing import pacing, steady, wait_for
+from benchmarks.pacing import asked_town, pacing, steady, wait_for
 from benchmarks.site import Engine, Site, cpu_seconds, rss_bytes_of, site
-from benchmarks.workload import CUSTOMERS_PER_TENANT, Load, Town, warmup
+from benchmarks.triggers import BY_CLOCK
+from benchmarks.workload import CUSTOMERS_PER_TENANT, Load, warmup
 from schemas.topics import TOPICS
 from sources.business import MINUTE, SECOND
 
@@ -39,6 +41,7 @@ Say = Callable[[str], None]
 
 class _Made(msgspec.Struct):
     created_at: str
+    kind: str
 
 
 _made = msgspec.json.Decoder(_Made).decode
@@ -46,15 +49,21 @@ _made = msgspec.json.Decoder(_Made).decode
 
 @dataclass
 class Latencies:
-    """When each command was made, and by how much later it was there, in seconds."""
+    """When each command was made, by how much later it was there, in seconds, and its kind."""
 
     made: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
 
-    def between(self, begin: float, end: float) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Milliseconds of those made between two instants."""
+    def between(
+        self, begin: float, end: float, by_clock: bool | None = None
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Milliseconds of those made between two instants: all, or of one origin."""
         made, waited = np.array(self.made), np.array(self.waited)
-        return waited[(made >= begin) & (made < end)] * 1000
+        chosen = (made >= begin) & (made < end)
+        if by_clock is not None:
+            chosen &= np.isin(self.kinds, BY_CLOCK) == by_clock
+        return waited[chosen] * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +114,11 @@ class Watch:
             now = time.time()
             for message in messages:
                 if message.error() is None:
-                    made = datetime.fromisoformat(
-                        _made(message.value() or b"").created_at
-                    ).timestamp()
+                    told = _made(message.value() or b"")
+                    made = datetime.fromisoformat(told.created_at).timestamp()
                     latencies.made.append(made)
                     latencies.waited.append(now - made)
+                    latencies.kinds.append(told.kind)
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -119,7 +128,7 @@ class Watch:
 def ready(deployment: Site, load: Load, say: Say) -> Engine:
     """A running engine that knows the past of all customers, before the load begins."""
     say(f"warming up: {load.customers:,} customers; the load begins in the minute after that")
-    deployment.append(warmup(Town(load)))
+    deployment.append(warmup(asked_town(load)))
     engine = deployment.start()
     deployment.wait_committed(engine)
     if time.time() > load.first_minute / SECOND:
@@ -164,6 +173,8 @@ def measure(load: Load, rate: int, sustained: int, burst: int, say: Say) -> dict
         "p99_ms": round(first.p99_ms, 1),
         "max_ms": round(first.max_ms, 1),
         "commands": first.commands,
+        **_told_of("by_record", latencies.between(begin, calm, by_clock=False)),
+        **_told_of("by_clock", latencies.between(begin, calm, by_clock=True)),
         "burst_rate": 3 * rate,
         "burst_seconds": burst,
         "burst_p99_ms": round(span_of(latencies.between(calm, over)).p99_ms, 1),
@@ -174,6 +185,15 @@ def measure(load: Load, rate: int, sustained: int, burst: int, say: Say) -> dict
         "rss_bytes_before": rss,
         "rss_bytes": rss_after,
         "cpu_seconds": round(used, 1),
+    }
+
+
+def _told_of(name: str, waited_ms: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:
+    span = span_of(waited_ms)
+    return {
+        f"{name}_commands": span.commands,
+        f"{name}_p50_ms": round(span.p50_ms, 1),
+        f"{name}_p99_ms": round(span.p99_ms, 1),
     }
 
 
@@ -199,6 +219,9 @@ def print_latency(told: dict[str, Any], console: Console) -> None:
         f"{told['seconds']} s", f"{told['rate']:,}", f"{told['p50_ms']:,.0f} ms",
         f"{told['p99_ms']:,.0f} ms", f"{told['max_ms']:,.0f} ms", f"{told['commands']:,}",
     )  # fmt: skip
+    for name, what in (("by_record", "by a record itself"), ("by_clock", "by their minute")):
+        p50, p99 = (f"{told[f'{name}_{part}_ms']:,.0f} ms" for part in ("p50", "p99"))
+        table.add_row(what, "", p50, p99, "", f"{told[f'{name}_commands']:,}")
     if told["burst_seconds"]:
         burst = f"{told['burst_p99_ms']:,.0f} ms"
         table.add_row(

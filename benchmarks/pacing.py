@@ -1,7 +1,8 @@
-"""Append the load at a rate, as a gateway would, with the faults of real traffic.
+"""Append the load at a rate, as a gateway would, with questions and the faults of real traffic.
 
 Takes:    a load of one run a second; how many of its runs each second of the clock has
 Delivery: a process of its own; the records of a second spread over it
+Question: one for every hundred records; each is answered by a command of its own
 Faults:   2 % again, 5 % later by up to a minute, 1 % at any time after, 0.1 % rubbish
 """
 
@@ -17,12 +18,22 @@ from multiprocessing.process import BaseProcess
 from random import Random
 from typing import Any
 
+from benchmarks.chunks import without_append_time
 from benchmarks.site import produce, record_producer
 from benchmarks.workload import Load, Town, live
 from sources.business import SECOND
 from sources.poison import SPOILS
 
 AGAIN, POISON, DISORDERED, LATE = 0.02, 0.001, 0.05, 0.01
+QUESTIONS = 0.01
+_PRICE = "цена".encode()
+_ANSWER: dict[str, Any] = {
+    "id": "price",
+    "kind": "reply",
+    "match": ["цена"],
+    "channels": ["whatsapp"],
+    "template": "price",
+}
 _DISORDER_SECONDS = 60.0
 _AHEAD_SECONDS = 5
 _SLICES = 50
@@ -42,6 +53,16 @@ def steady(load: Load, rate: int, seconds: list[int], first_minute: int) -> Load
         first_minute=first_minute,
         records_per_second=rate,
     )
+
+
+def asked_town(load: Load) -> Town:
+    """The town of the load, whose tenants answer a question as well."""
+    town = Town(load)
+    town.businesses = [
+        replace(one, settings=one.settings | {"triggers": [*one.settings["triggers"], _ANSWER]})
+        for one in town.businesses
+    ]
+    return town
 
 
 @contextmanager
@@ -95,7 +116,7 @@ class Traffic:
 
     def __init__(self, load: Load, seconds: int) -> None:
         self._load = load
-        self._town = Town(load)
+        self._town = asked_town(load)
         self._seconds = seconds
         self._chance = Random(f"{load.seed}:faults")
         self._next_run = 0
@@ -107,6 +128,7 @@ class Traffic:
         records: list[Appended] = []
         for _ in range(runs):
             records += self._run(second)
+            records += self._questions(second)
         while self._delayed and self._delayed[0][0] < second:
             records.append(heapq.heappop(self._delayed)[2])
         self._chance.shuffle(records)
@@ -120,6 +142,20 @@ class Traffic:
         for chunk in live(self._town, run):
             for value, key in zip(chunk.values, chunk.keys or (), strict=True):
                 yield from self._with_faults((chunk.lane, value, key), second)
+
+    def _questions(self, second: int) -> Iterator[Appended]:
+        """Messages of customers, at an instant of the second."""
+        town, chance = self._town, self._chance
+        at = self._load.first_minute + second * SECOND
+        for _ in range(round(self._load.records * QUESTIONS)):
+            number = int(chance.random() * self._load.customers)
+            tenant = town.tenant_of(number)
+            messenger = town.messengers[tenant]
+            value = messenger.incoming(
+                at, at, messenger.number(chance), town.phone(number), b"", at, _PRICE
+            )
+            key = town.businesses[tenant].tenant.encode()
+            yield town.lanes[tenant], without_append_time(value), key
 
     def _with_faults(self, told: Appended, second: int) -> Iterator[Appended]:
         chance = self._chance

@@ -48,7 +48,7 @@ OPEN: dict[str, Any] = {
 }
 """Settings under which most of what is due goes out: a refusal costs less than a command."""
 
-_BY_CLOCK = ("reminder", "birthday", "after_visit", "rebook", "winback", "no_show")
+BY_CLOCK = ("reminder", "birthday", "after_visit", "rebook", "winback", "no_show")
 """Kinds that a minute of the clock can make due; the other two follow records."""
 _QUIET_MINUTES = 30
 _AWAY_DAYS = 250
@@ -111,7 +111,7 @@ def due_minutes(load: Load, count: int, say: Say) -> dict[str, Any]:
     states = filled(town, say)
     say(f"{count:,} more for each kind")
     first = load.first_minute + (_QUIET_MINUTES + 1) * MINUTE
-    minutes = {kind: first + at * MINUTE for at, kind in enumerate(_BY_CLOCK)}
+    minutes = {kind: first + at * MINUTE for at, kind in enumerate(BY_CLOCK)}
     for chunk in _awaited(town, minutes, count):
         for batch in decode(chunk, load.lanes):
             fold(states[batch.lane], batch)
@@ -125,7 +125,7 @@ def due_minutes(load: Load, count: int, say: Say) -> dict[str, Any]:
         say(f"{kind}: {decisions:,} due, {spent * 1_000:.1f} ms")
     return {
         "scenario": "due",
-        "customers": load.customers + count * len(_BY_CLOCK),
+        "customers": load.customers + count * len(BY_CLOCK),
         "visits": sum(len(state.visits) for state in states),
         "lanes": load.lanes,
         "decisions_of_quiet_minutes": sum(decisions for _, decisions in quiet),
