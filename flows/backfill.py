@@ -181,7 +181,7 @@ def command(
     if worst > bad_percent:
         where = f" They are in {rejects_file}." if rejects_file else " --rejects FILE lists them."
         raise TooManyBadRows(
-            f"{worst:.1f} % of a table's rows are bad, over {bad_percent:g} %; "
+            f"{worst:.2g} % of a table's rows are bad, over {bad_percent:g} %; "
             f"nothing is published.{where}"
         )
 

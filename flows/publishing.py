@@ -99,6 +99,9 @@ class Publishing:
 class Target(Protocol):
     """Where records go."""
 
+    shown: str
+    """As people are told of it."""
+
     def name(self) -> str:
         """One name for one log."""
 
@@ -110,6 +113,9 @@ class Target(Protocol):
 
     def settle(self) -> int | None:
         """Return when all that was handed over is safely there; of a file its size."""
+
+    def close(self) -> None:
+        """Let go of it, whatever has happened."""
 
 
 class Topic:
@@ -140,6 +146,9 @@ class Topic:
     def settle(self) -> None:
         """Every delivery is verified; raises ``EngineError``."""
         self._topic.settle()
+
+    def close(self) -> None:
+        """Nothing is left open."""
 
 
 class LogEnd:
@@ -207,13 +216,18 @@ class LogEnd:
         except OSError as error:
             raise self._unwritable(error) from None
 
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
     def _unwritable(self, error: OSError) -> click.UsageError:
         return click.UsageError(f"cannot write {self._path}: {error.strerror}")
 
 
 def publish(
     plan: Plan,
-    target: Topic | LogEnd,
+    target: Target,
     place: Place,
     kept: Path,
     pace: Pace,
@@ -221,7 +235,22 @@ def publish(
     step: Step,
 ) -> Publishing:
     """All records from ``place`` on; returns early where it is asked to stop."""
-    target.begin(place, plan)
+    try:
+        target.begin(place, plan)
+        return _publish(plan, target, place, kept, pace, is_stopped, step)
+    finally:
+        target.close()
+
+
+def _publish(
+    plan: Plan,
+    target: Target,
+    place: Place,
+    kept: Path,
+    pace: Pace,
+    is_stopped: Callable[[], bool],
+    step: Step,
+) -> Publishing:
     done = Publishing(target.shown, plan.objects_before(place.records))
     started = kept_at = time.monotonic()
     first, unsettled = place.records, 0

@@ -130,8 +130,10 @@ def parse_mapping(name: str, content: bytes) -> BackfillMapping:
     except ValueError as error:
         raise SettingsError(name, f"cannot be read: {error}") from None
     _check_keys(document)
-    known = {"decimal": (".", ",")}
-    mapping = convert(document, BackfillMapping, "", known)
+    try:
+        mapping = convert(document, BackfillMapping, "", {"decimal": (".", ",")})
+    except SettingsError as mistake:
+        raise SettingsError(mistake.path.removeprefix("."), mistake.message) from None
     if not mapping.tables:
         raise SettingsError(VISITS, "missing; a mapping has visits, customers or both")
     if mapping.country is not None and mapping.country not in phonenumbers.SUPPORTED_REGIONS:

@@ -182,6 +182,27 @@ def test_the_example_gives_the_profile_beside_it(
     assert Path("out/dead_letters.ndjson").read_bytes() == b""
 
 
+def test_the_backfill_that_is_shown_reports_what_is_shown_and_makes_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (table,), (mapping,) = blocks(README, "csv"), blocks(README, "toml")
+    (command,) = [words for words in said(README) if words[1:2] == ["backfill"]]
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    Path("visits.csv").write_text(table, encoding="utf-8")
+    Path(command[2]).write_text(mapping, encoding="utf-8")
+    assert run([*command[1:], "--at", "2026-04-01T00:00:00Z"]) == 0, capsys.readouterr().err
+    told = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    told[-1] = re.sub(r"[\d.]+ s\.$", "… s.", told[-1])
+    assert "\n".join(told) + "\n" in blocks(README, "")
+    assert run(["replay", "past.ndjson", "--out", "out", "--no-progress"]) == 0
+    changes = Path("out/segments.ndjson").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["cause"] for line in changes] == ["history"] * len(changes)
+    assert json.loads(changes[-1])["to"] == "322"
+    assert Path("out/decisions.ndjson").read_bytes() == b""
+
+
 @every_document
 def test_every_record_that_is_shown_can_be_used(document: Path) -> None:
     lines = "".join(blocks(document, "json")).encode().splitlines()
