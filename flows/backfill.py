@@ -29,7 +29,7 @@ from schemas.mapping import CUSTOMERS, VISITS, BackfillMapping, parse_mapping
 from sources.files import unreadable
 from sources.tables import read_table
 
-DEFAULT_RATE = 50_000.0
+DEFAULT_RATE = 30_000.0
 DEFAULT_BAD_PERCENT = 1.0
 
 
@@ -116,7 +116,7 @@ def as_text(at: datetime) -> str:
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
-    help="Visits and customers a second; into Kafka 50,000 unless told.",
+    help="Visits and customers a second; into Kafka 30,000 unless told.",
 )
 @click.option(
     "--resume",

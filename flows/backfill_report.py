@@ -23,6 +23,9 @@ from operators.sift import Sifted
 SHOWN_ROWS = 5
 """Numbers of bad rows that are printed for each reason."""
 
+CROWD_VISITS = 1_000
+"""No customer has more; a phone that has is written where there is none, and folds slowly."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -54,6 +57,8 @@ class Report:
     """Visits of nobody: neither a phone nor a client."""
     waiting: int = 0
     """Visits that name a client without a phone: nobody's until a card tells whose."""
+    crowded: int = 0
+    """Phones with more than a thousand visits each."""
 
     def add(self, name: str, source: str, sifted: Sifted, rejected: pl.DataFrame) -> None:
         """One more table."""
@@ -66,6 +71,8 @@ class Report:
         self.tenants = pl.concat(told)["tenant"].n_unique() if told else 0
         if visits is None:
             return
+        each = visits.told.drop_nulls("phone").group_by("tenant", "phone").len()
+        self.crowded = each.filter(pl.col("len") > CROWD_VISITS).height
         phoneless = visits.told.filter(pl.col("phone").is_null())
         self.walk_ins = phoneless["client"].null_count()
         named = phoneless.filter(pl.col("client").is_not_null())
@@ -93,8 +100,13 @@ class Report:
             }
             for name, found in self.tables.items()
         }
-        totals = {"tenants": self.tenants, "walk_ins": self.walk_ins, "waiting": self.waiting}
-        return {"tables": tables} | totals
+        return {
+            "tables": tables,
+            "tenants": self.tenants,
+            "walk_ins": self.walk_ins,
+            "waiting": self.waiting,
+            "crowded": self.crowded,
+        }
 
 
 def rejects(name: str, frame: pl.DataFrame, bad: pl.DataFrame) -> pl.DataFrame:
@@ -128,6 +140,12 @@ def print_report(told: Report, plan: Plan, done: Publishing | None) -> None:
         console.print(
             f"{told.waiting:,} visits name a client whose phone nobody tells: "
             "they wait until a card does."
+        )
+    if told.crowded:
+        console.print(
+            f"{told.crowded:,} phones with more than {CROWD_VISITS:,} visits each: if they stand "
+            "for no phone, name them under `nobody` in the mapping.",
+            soft_wrap=True,
         )
     tenants = "1 tenant" if told.tenants == 1 else f"{told.tenants:,} tenants"
     ready = f"{plan.objects:,} rows of {tenants} in {len(plan.slices):,} records"

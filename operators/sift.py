@@ -221,7 +221,20 @@ def _whose(rows: _Fields, mapping: BackfillMapping) -> tuple[pl.Series, pl.Serie
         rows.blame("id", "id", rows["id"].is_null())
     phone = cells.phones(rows["phone"], country)
     rows.blame_unread("phone", "phone", rows["phone"], phone)
-    return tenant, phone
+    if mapping.nobody:
+        nobodys = _nobodys(mapping)
+        phone = phone.to_frame().select(pl.when(~phone.is_in(nobodys)).then(phone))[:, 0]
+    return tenant, phone.alias("phone")
+
+
+def _nobodys(mapping: BackfillMapping) -> list[str]:
+    """The phones that stand for none; raises ``SettingsError``."""
+    texts = pl.Series(mapping.nobody, dtype=pl.String)
+    found = cells.phones(texts, pl.Series([mapping.country] * len(texts), dtype=pl.String))
+    for number, phone in enumerate(found):
+        if phone is None:
+            raise SettingsError(f"nobody[{number}]", "not a phone")
+    return found.to_list()
 
 
 def _version(rows: _Fields) -> pl.Series:

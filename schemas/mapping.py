@@ -103,6 +103,8 @@ class BackfillMapping(msgspec.Struct, kw_only=True):
     country: str | None = None
     """How phones without ``+`` are read; a column ``country`` goes before it."""
     currency: str | None = None
+    nobody: list[str] = []
+    """Phones that a table writes where there is none."""
     visits: VisitsTable | None = None
     customers: CustomersTable | None = None
 

@@ -113,9 +113,9 @@ def backfill(mapping: Path, *options: str) -> int:
 
 
 def replayed(folder: Path, *logs: Path, settings: Path) -> Path:
-    """What comes of logs a week after the backfill, so that whatever is due has been."""
+    """What comes of logs, an hour after the backfill."""
     late = folder / "late.ndjson"
-    late.write_text('{"kind":"heartbeat","received_at":"2026-01-01T09:00:01Z"}\n')
+    late.write_text('{"kind":"heartbeat","received_at":"2026-01-01T10:00:00Z"}\n')
     out = folder / "out"
     files = [str(path) for path in (*logs, late)]
     arguments = ["--settings", str(settings), "--out", str(out), "--no-progress", "--json"]

@@ -10,10 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from flows.backfill_report import Report
 from operators.decode import decode
 from operators.pack import MOST_OBJECTS, Plan, pack
 from operators.sift import MOST_BYTES, Sifted, sift_visits
 from schemas.batch import Chunk
+from schemas.mistakes import SettingsError
 from schemas.record import SIZE_LIMIT
 from tests.engine import run
 from tests.logs import stamp
@@ -116,6 +118,23 @@ def test_with_an_id_a_row_without_phone_and_client_is_a_walk_in() -> None:
     assert sifted.told["phone"].to_list() == [None]
 
 
+def test_a_phone_that_stands_for_none_is_nobody_s() -> None:
+    row = {"id": ["1", "2", "3"], "phone": ["8 700 000-00-00", "+77000000000", "+77011234567"]}
+    sifted = visits(row | {"starts_at": [stamp(NOW)] * 3}, {"nobody": ["87000000000"]})
+    assert sifted.bad.is_empty()
+    assert sorted(sifted.told["phone"].drop_nulls()) == ["+77011234567"]
+    with pytest.raises(SettingsError, match=r"^nobody\[1\]: not a phone$"):
+        visits(visit(), {"nobody": ["87000000000", "none"]})
+
+
+def test_phones_with_more_visits_than_a_customer_has_are_told_by_their_number() -> None:
+    phones = ["+77000000000"] * 1_001 + ["+77011234567"] * 1_000
+    ids = [str(number) for number in range(2_001)]
+    told = Report()
+    told.join(None, visits({"id": ids, "phone": phones, "starts_at": [stamp(NOW)] * 2_001}))
+    assert told.as_json()["crowded"] == 1
+
+
 SUMS = [
     ("3500", ".", "KZT", 350_000),
     ("3500.5", ".", "KZT", 350_050),
@@ -179,18 +198,21 @@ WRITINGS = [
 
 @pytest.mark.parametrize("country", ["KZ", "RU", "DE", None])
 def test_a_phone_is_read_as_the_fold_reads_it(country: str | None) -> None:
-    """The fold, told the same writing by a webhook, knows the same customers or nobody."""
-    for writing in WRITINGS:
-        sifted = visits(visit(phone=writing), {"country": country})
+    """The fold, told the same writings by webhooks, knows the same customers."""
+    tenants = [f"t{number}" for number in range(len(WRITINGS))]
+    row = {"tenant": tenants, "phone": WRITINGS, "starts_at": [AT] * len(WRITINGS)}
+    sifted = visits(row, {"tenant": None, "country": country})
+    log = []
+    for tenant, writing in zip(tenants, WRITINGS, strict=True):
         told = {"id": "v", "status": "attended", "phone": writing, "starts_at": AT}
-        zone = {} if country is None else {"country": country}
-        log = [
-            {"kind": "settings", "tenant": "salon", "received_at": AT, "settings": zone},
-            {"kind": "history", "tenant": "salon", "received_at": AT, "visits": [told]},
-        ]
-        folded = run([json.dumps(record).encode() for record in log]).profiles()
-        phones = [profile["phone"] for profile in folded.values()]
-        assert [found["phone"] for found in objects(sifted)] == phones, writing
+        settings = {} if country is None else {"country": country}
+        head: Table = {"tenant": tenant, "received_at": AT}
+        log.append(head | {"kind": "settings", "settings": settings})
+        log.append(head | {"kind": "history", "visits": [told]})
+    folded = run([json.dumps(record).encode() for record in log]).profiles()
+    phones = {profile["tenant"]: profile["phone"] for profile in folded.values()}
+    assert dict(sifted.told.select("tenant", "phone").iter_rows()) == phones
+    assert len(phones) > 3
 
 
 def test_the_same_row_twice_is_one_visit() -> None:
