@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -235,39 +236,25 @@ def publish(
     step: Step,
 ) -> Publishing:
     """All records from ``place`` on; returns early where it is asked to stop."""
-    try:
+    with closing(target):
         target.begin(place, plan)
-        return _publish(plan, target, place, kept, pace, is_stopped, step)
-    finally:
-        target.close()
-
-
-def _publish(
-    plan: Plan,
-    target: Target,
-    place: Place,
-    kept: Path,
-    pace: Pace,
-    is_stopped: Callable[[], bool],
-    step: Step,
-) -> Publishing:
-    done = Publishing(target.shown, plan.objects_before(place.records))
-    started = kept_at = time.monotonic()
-    first, unsettled = place.records, 0
-    for each, record in plan.records(place.received_at, first):
-        if is_stopped():
-            break
-        pace.wait(each.objects)
-        target.append(record, each.tenant)
-        done.records += 1
-        done.objects += each.objects
-        unsettled += len(record)
-        if unsettled > MOST_UNSETTLED_BYTES or time.monotonic() - kept_at > KEEP_SECONDS:
-            place.size, place.records = target.settle(), first + done.records
-            keep(kept, place)
-            kept_at, unsettled = time.monotonic(), 0
-        step(done.before + done.objects, done.before + done.objects)
-    place.size, place.records = target.settle(), first + done.records
+        done = Publishing(target.shown, plan.objects_before(place.records))
+        started = kept_at = time.monotonic()
+        first, unsettled = place.records, 0
+        for each, record in plan.records(place.received_at, first):
+            if is_stopped():
+                break
+            pace.wait(each.objects)
+            target.append(record, each.tenant)
+            done.records += 1
+            done.objects += each.objects
+            unsettled += len(record)
+            if unsettled > MOST_UNSETTLED_BYTES or time.monotonic() - kept_at > KEEP_SECONDS:
+                place.size, place.records = target.settle(), first + done.records
+                keep(kept, place)
+                kept_at, unsettled = time.monotonic(), 0
+            step(done.before + done.objects, done.before + done.objects)
+        place.size, place.records = target.settle(), first + done.records
     place.finished = done.finished = place.records == len(plan.slices)
     keep(kept, place)
     done.seconds = time.monotonic() - started

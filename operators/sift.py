@@ -158,12 +158,9 @@ def sift_visits(frame: pl.DataFrame, mapping: BackfillMapping, now_ms: int) -> S
     status = _status(rows, table)
     instant, wall = cells.moments(rows["starts_at"], table.times)
     at = np.where(instant == NONE, wall, instant)
-    lacks = (at == NONE) & ~(
-        (status == "cancelled").fill_null(False).to_numpy() & rows["starts_at"].is_null().to_numpy()
-    )
-    rows.blame("time", "starts_at", lacks)
-    attended = (status == "attended").fill_null(False).to_numpy()
-    rows.blame("future", "starts_at", attended & (at != NONE) & (at > now_ms + DAY_MS))
+    may_lack = (status == "cancelled") & rows["starts_at"].is_null()
+    rows.blame("time", "starts_at", pl.Series(at == NONE) & ~may_lack.fill_null(False))
+    rows.blame("future", "starts_at", (status == "attended") & pl.Series(at > now_ms + DAY_MS))
     told: dict[str, pl.Series] = {
         "version": version,
         "status": status,
@@ -272,7 +269,7 @@ def _money(rows: _Fields, mapping: BackfillMapping, table: VisitsTable) -> dict[
 def _services(column: pl.Series, split: str | None) -> pl.Series:
     """Lists of titles; a text that is not to be split is one."""
     if isinstance(column.dtype, pl.List):
-        return column
+        return column.list.drop_nulls()
     if split is None:
         titles = column.to_frame().select(pl.concat_list(pl.first()))
     else:

@@ -252,7 +252,7 @@ def test_services_are_lists_or_are_split_or_are_one_title() -> None:
     assert objects(visits(visit(services=titles)))[0]["services"] == [titles]
     split = visits(visit(services=titles), split_services=",")
     assert objects(split)[0]["services"] == ["Стрижка", "укладка"]
-    listed = visits(visit(services=["Стрижка", "укладка"]))
+    listed = visits(visit(services=["Стрижка", None, "укладка"]))
     assert objects(listed)[0]["services"] == ["Стрижка", "укладка"]
 
 
