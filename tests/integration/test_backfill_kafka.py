@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from flows.backfill import as_text, judge, read_mapping
+from flows.backfill_report import Report
 from flows.cli import run
+from flows.environment import read_environment
+from flows.progress import silent
+from flows.publishing import Bookmark, Topic, publish
+from flows.resend import Pace
 from schemas.keys import lane_of
 from tests.kafka_flow import RECORDS, Engagement
 
@@ -57,6 +64,22 @@ def test_records_stand_in_their_tenants_lanes_and_are_published_once(
     assert run(["backfill", str(mapping), "--kafka"]) == 0
     assert "Nothing to do: all was published before" in capsys.readouterr().out
     assert told(engagement) == expected
+
+
+def test_a_run_that_was_cut_goes_on_behind_what_the_topic_has(
+    engagement: Engagement, mapping: Path
+) -> None:
+    environment = read_environment()
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    plan = judge(read_mapping(mapping), mapping.parent, environment, now, Report())
+    topic, kept = Topic(environment), mapping.with_suffix(".progress.json")
+    place = Bookmark(None).place(plan.digest(), as_text(now), topic.name())
+    left = iter([False] * 2 + [True])
+    publish(plan, topic, place, kept, Pace(None), lambda: next(left), silent)
+    records = [record for _, record in plan.records(as_text(now))]
+    assert told(engagement) == sorted(records[:2])
+    assert run(["backfill", str(mapping), "--kafka"]) == 0
+    assert told(engagement) == sorted(records)
 
 
 def test_a_bookmark_of_another_log_is_none_of_this_one(
