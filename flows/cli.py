@@ -33,6 +33,7 @@ COMMANDS = {
     ),
     "backfill": ("flows.backfill:command", "Bring a business's past from its own tables."),
     "preview": ("flows.preview:command", "What other settings would have sent, and would send."),
+    "explain": ("flows.explain:command", "A customer's whole path, and why each message came."),
     "state": ("flows.state:command", "Verify, keep and put back the snapshots of lanes."),
     "uplift": ("flows.uplift:command", "Did they come back because of it?"),
     "settings": ("flows.settings:command", "Check, publish and show tenants' settings."),

@@ -7,40 +7,29 @@ State: none; a topic is read to where it ended when the reading began
 
 from __future__ import annotations
 
-import time
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from flows.environment import Environment
-from flows.kafka import REACH_SECONDS, client_properties
-from schemas.engines import EngineError
+from flows.topic_reader import PATIENCE_SECONDS, TopicReader
 from schemas.outputs import DeadLetterLine
 from schemas.record import UNREADABLE, decode_outline
-from schemas.topics import ERROR_HEADER, MAX_MESSAGE_BYTES, TOPICS
-from sources.answers import answered
+from schemas.topics import ERROR_HEADER, TOPICS
 from sources.files import InputDamaged, LineReader
 
 DEAD = TOPICS["dead_letters"].name
 REPLAY_MARK = "__flowsell.replayed"
 """Header of a record that was a dead letter: where that letter stands; one for each replay."""
-PATIENCE_SECONDS = 30.0
-ANSWER_SECONDS = 8.0
 IN_FILE = 0
 """The partition of a file's letters."""
 
-T = TypeVar("T")
 Headers = list[tuple[str, str | bytes | None]]
 Places = Mapping[int, int]
 """By partition: the offset of the next letter."""
@@ -177,73 +166,31 @@ class LetterTopic:
     """The topic of dead letters on one cluster."""
 
     def __init__(self, environment: Environment, group: str) -> None:
-        self._servers = environment.kafka
-        self._consumer = Consumer(
-            client_properties(environment)
-            | {
-                "group.id": group,
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-                "enable.partition.eof": True,  # a transaction's end is no message
-                "fetch.wait.max.ms": 10,  # the next question waits behind a fetch that waits
-                "auto.offset.reset": "earliest",
-            }
-        )
+        self._topic = TopicReader(environment, DEAD, group)
 
     def close(self) -> None:
         """Disconnect."""
-        self._consumer.close()
+        self._topic.close()
 
     def committed(self) -> dict[int, int]:
         """Where the group's last run ended, by partition."""
-        asked = [TopicPartition(DEAD, n) for n in self._partitions()]
-        found = self._asked(lambda: self._consumer.committed(asked, PATIENCE_SECONDS))
+        topic = self._topic
+        asked = [TopicPartition(DEAD, n) for n in topic.partitions()]
+        found = topic.asked(lambda: topic.consumer.committed(asked, PATIENCE_SECONDS))
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
     def commit(self, places: Places) -> None:
         """Where the group's next run begins."""
+        topic = self._topic
         where = [TopicPartition(DEAD, n, offset) for n, offset in places.items()]
         if where:
-            self._asked(lambda: self._consumer.commit(offsets=where, asynchronous=False))
+            topic.asked(lambda: topic.consumer.commit(offsets=where, asynchronous=False))
 
     def letters(self, start: Places) -> Iterator[Letter]:
         """Partition after partition, from the places given, else from its beginning."""
-        for partition in self._partitions():
-            yield from self._letters(partition, start.get(partition, OFFSET_BEGINNING))
-
-    def _partitions(self) -> list[int]:
-        topic = self._asked(lambda: self._consumer.list_topics(DEAD, REACH_SECONDS)).topics[DEAD]
-        if not topic.partitions:
-            raise EngineError(f"Kafka has no topic {DEAD}; `flowsell topics create` makes it")
-        return sorted(topic.partitions)
-
-    def _letters(self, partition: int, start: int) -> Iterator[Letter]:
-        where = TopicPartition(DEAD, partition, start)
-        low, end = self._asked(lambda: self._consumer.get_watermark_offsets(where, REACH_SECONDS))
-        if max(low, start) >= end:
-            return
-        self._consumer.assign([where])
-        quiet_since = time.monotonic()
-        while True:
-            messages = self._consumer.consume(500, 0.2)
-            if messages:
-                quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > PATIENCE_SECONDS:
-                raise EngineError(f"Kafka at {self._servers}: nothing comes of {DEAD}")
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    yield _of_message(message)
-                    if (message.offset() or 0) + 1 >= end:
-                        return
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    return
-                elif error.fatal():
-                    raise EngineError(f"Kafka at {self._servers}: {error.str()}")
-
-    def _asked(self, call: Callable[[], T]) -> T:
-        return answered(call, ANSWER_SECONDS, f"Kafka at {self._servers}")
+        for partition in self._topic.partitions():
+            first = start.get(partition, OFFSET_BEGINNING)
+            yield from map(_of_message, self._topic.messages(partition, first))
 
 
 def _of_message(message: Any) -> Letter:

@@ -10,7 +10,6 @@ A batch is cut where something touches a whole tenant, and each part is taken in
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from operators.consent import words_of
 from operators.contributions import Tally
 from operators.days import owe_standing_days, tell_days
 from operators.failures import first_cut
-from operators.features import compute_features, history_of
 from operators.fire import fire_until
 from operators.forget import forget
 from operators.funnel import owe_standing_funnel, tell_funnel
@@ -29,11 +27,10 @@ from operators.messages import apply_statuses, keep_commands
 from operators.midnight import begin_days
 from operators.minutes import owe_standing_minutes, tell_minutes
 from operators.owed import DIGEST_MASK, Owed, digest_of
-from operators.profiles import standing_of
+from operators.profiles import standing_now
 from operators.prune import prune
 from operators.restate import Passage
 from operators.rounds import Work, take_rounds
-from operators.segments import segment_codes
 from operators.settle import apply_settings
 from schemas.batch import I8, Batch, ForgetEvent, Outputs, SettingsEvent
 from schemas.part import part_of
@@ -77,22 +74,7 @@ def close(state: LaneState) -> Outputs:
     """Profiles and aggregates as of the lane's clock; the state stays as it is."""
     owed = Owed()
     rows = np.flatnonzero(state.customers.known).astype(np.int32)
-    tenants = state.customers.tenant[rows]
-    now = np.full(len(rows), state.clock_ms)
-    today = state.tenant_day(tenants, now)
-    features = compute_features(state, rows, history_of(state, rows), today, now)
-    standing = replace(
-        standing_of(state, rows, np.full(len(rows), state.position), now),
-        segment=segment_codes(state, tenants, features, today),
-        last_day=features.last_day,
-        last_visit_ms=features.last_visit_ms,
-        next_booking_ms=features.next_booking_ms,
-        frequency=features.frequency,
-        monetary=features.monetary,
-        today=today,
-        as_of_ms=now,
-    )
-    owed.profiles(standing)
+    owed.profiles(standing_now(state, rows))
     owe_standing_days(state, owed)
     owe_standing_minutes(state, owed)
     owe_standing_funnel(state, owed)

@@ -113,6 +113,16 @@ def scope_rows(state: LaneState, batch: Batch) -> Rows:
     return rows
 
 
+def visit_keys(space: U8, ids: I8) -> U8:
+    """Keys of visits, by the keys of their scopes."""
+    return row_keys(space ^ _VISIT_SALT, ids.view(np.uint64))
+
+
+def card_keys(space: U8, ids: I8) -> U8:
+    """Keys of clients that have a card, by the keys of its scope."""
+    return row_keys(space ^ _CLIENT_SALT, ids.view(np.uint64))
+
+
 def identify(
     state: LaneState, batch: Batch, scopes: Rows, visits: VisitColumns, clock_ms: I8
 ) -> Named:
@@ -185,8 +195,7 @@ def _visits(state: LaneState, events: VisitEvents, scopes: Rows, counts: Counts)
     named, space = _lines(state, VISIT, events, scopes, counts)
     if not len(named.record):
         return named
-    ids = row_keys(space ^ _VISIT_SALT, events.id.view(np.uint64))
-    named.visit, _ = state.visits.find_or_add(ids)
+    named.visit, _ = state.visits.find_or_add(visit_keys(space, events.id))
     named.client = _client_rows(state, named, space, events.client)
     named.money = find_units(state, space, events.money_unit)
     return named
@@ -285,7 +294,7 @@ def _client_rows(state: LaneState, named: Named, space: U8, ids: I8) -> Rows:
     card = ids != NONE
     keys = np.where(
         card,
-        row_keys(space ^ _CLIENT_SALT, ids.view(np.uint64)),
+        card_keys(space, ids),
         row_keys(state.tenants.key[named.tenant] ^ _CLIENT_SALT, named.phone.view(np.uint64)),
     )
     wanted = np.flatnonzero(card | (named.phone != 0))

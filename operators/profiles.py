@@ -7,7 +7,7 @@ State: read only
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import msgspec
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.consent import told_consents
+from operators.features import compute_features, history_of
 from operators.people import told_aliases
-from operators.segments import Codes, own_day, recency_days
+from operators.segments import Codes, own_day, recency_days, segment_codes
 from operators.texts import birthday_text, instant_texts, segment_text
 from schemas.batch import ATTENDED, I4, I8, NONE, Objects
 from schemas.outputs import Profile
@@ -103,6 +104,25 @@ def standing_of(state: LaneState, customers: Rows, owed_at: I8, due_ms: I8) -> S
         changed_at=table.position[customers],
         owed_at=owed_at,
         due_ms=due_ms,
+    )
+
+
+def standing_now(state: LaneState, customers: Rows) -> Standing:
+    """What can be said as of the lane's clock."""
+    tenants = state.customers.tenant[customers]
+    now = np.full(len(customers), state.clock_ms)
+    today = state.tenant_day(tenants, now)
+    features = compute_features(state, customers, history_of(state, customers), today, now)
+    return replace(
+        standing_of(state, customers, np.full(len(customers), state.position), now),
+        segment=segment_codes(state, tenants, features, today),
+        last_day=features.last_day,
+        last_visit_ms=features.last_visit_ms,
+        next_booking_ms=features.next_booking_ms,
+        frequency=features.frequency,
+        monetary=features.monetary,
+        today=today,
+        as_of_ms=now,
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -172,6 +172,19 @@ class ProfilesInPostgres:
                     copy.write(b"\n".join([*taken, b""]))
                 cursor.execute(_UPSERT)
             cursor.executemany(_PROGRESS, [(str(place), at) for place, at in reached.items()])
+
+    def find(self, tenant: str, by: Literal["customer_id", "phone"], value: str) -> bytes | None:
+        """The line of one customer, as the topic said it; ``None`` where there is none."""
+        engine = self._engine
+        engine.open()
+        try:
+            check(engine)
+            with engine.answers():
+                query = f"{_READ}WHERE tenant = %s AND {by} = %s"
+                row = engine.connection.execute(query, (tenant, value)).fetchone()
+            return None if row is None else _line(row[0])
+        finally:
+            engine.close()
 
     @contextmanager
     def read(self, at_once: int) -> Iterator[Profiles]:
