@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from flows.customer_path import CustomerPath, Moment, Thresholds
@@ -28,6 +28,8 @@ class PathTexts:
     causes: Mapping[str, str]
     reasons: Mapping[str, str]
     imported: str
+    bare: str
+    """Of a command that is out of reach."""
     digits: Mapping[str, str]
     """What a digit was scored by, by its letter."""
     rows: Mapping[str, str]
@@ -106,6 +108,7 @@ ENGLISH = PathTexts(
         "holdout": "one of those who get no marketing, so that its effect can be told",
     },
     imported=" (history)",
+    bare="sent",
     digits={
         "r": "R{digit}, {value} days since the last visit",
         "f": "F{digit}, visit days: {value}",
@@ -205,6 +208,7 @@ RUSSIAN = PathTexts(
         "holdout": "контрольная группа: рекламы не получает, с ней сравнивают",
     },
     imported=" (история)",
+    bare="отправлено",
     digits={
         "r": "R{digit}, дней с последнего визита: {value}",
         "f": "F{digit}, дней с визитами: {value}",
@@ -269,6 +273,8 @@ def phrase(texts: PathTexts, path: CustomerPath, moment: Moment) -> str:
         told["was"] = money(texts, facts["was_minor"], path.currency)
     if "reason" in facts:
         told["reason"] = texts.reasons.get(facts["reason"] or "", "")
+    if "day" in facts:
+        told["day"] = texts.words.short_day(date.fromisoformat(facts["day"]))
     if "source" in facts:
         told["source"] = texts.sources[facts["source"]]
     if "channels" in facts:
@@ -279,7 +285,7 @@ def phrase(texts: PathTexts, path: CustomerPath, moment: Moment) -> str:
         told["digits"] = _digits(texts, path, facts)
     # A sent decision whose command is out of reach is told without its template.
     if moment.what == "commanded" and "template" not in facts:
-        return f"{facts['trigger']}: {texts.words.command_columns[3]}"
+        return f"{facts['trigger']}: {texts.bare}"
     text = texts.moments[moment.what].format(**told)
     return text + texts.imported if facts.get("imported") else text
 

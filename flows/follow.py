@@ -51,6 +51,7 @@ from state.tables import NEVER, NO_DAY
 
 BLOCK_BYTES = 8 << 20
 _INTERNATIONAL = "whatsapp"
+_BEAT = b'{"kind":"heartbeat","received_at":"2026-01-01T00:00:00Z"}'
 _BURIED = b'"merged_into":'
 
 _change = msgspec.json.Decoder(SegmentChange).decode
@@ -157,6 +158,14 @@ class _Walk:
             outputs = fold(state, piece_of(batch, start, cut + 1))
             self._see(outputs, batch, mentions, cut)
             start = cut + 1
+        if self._is_over and state.clock_ms:
+            self._pass(int(batch.positions[end]), self.sought.until_ms or 0)
+
+    def _pass(self, position: int, until_ms: int) -> None:
+        """What is due between the last record and the instant that is asked for."""
+        chunk = Chunk(0, np.array([position]), np.array([until_ms]), [_BEAT])
+        (batch,) = decode(chunk, 1)
+        self._see(fold(self.state, batch), batch, Mentions(self.state, batch), 0)
 
     def _find_ids(self, batch: Batch) -> None:
         """Which phones and aliases make ids that are looked for and not met yet."""

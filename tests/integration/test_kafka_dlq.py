@@ -174,7 +174,7 @@ def test_a_broker_that_is_not_there_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FLOWSELL_KAFKA", "localhost:1")
-    monkeypatch.setattr("flows.letters.REACH_SECONDS", 1.0)
-    monkeypatch.setattr("flows.letters.ANSWER_SECONDS", 0.0)
+    monkeypatch.setattr("flows.topic_reader.REACH_SECONDS", 1.0)
+    monkeypatch.setattr("flows.topic_reader.ANSWER_SECONDS", 0.0)
     assert run(["dlq", "show"]) == 3
     assert "flowsell: Kafka at localhost:1" in capsys.readouterr().err
