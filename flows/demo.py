@@ -262,6 +262,9 @@ def command(
         "seed": seed + 1,
         "query": query_to_try(shown.views, out / CLICKHOUSE_FOLDER),
     }
+    if shown.story is not None:
+        chosen = shown.story.chosen
+        words |= {"tenant": chosen.tenant, "customer": chosen.customer_id}
     show(
         Console(highlight=False),
         texts,

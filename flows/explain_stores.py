@@ -34,7 +34,7 @@ _CHANGES = (
 )
 _SEGMENT = (
     "SELECT segment, r, f, m, recency_days, frequency, monetary_minor, toString(last_visit_at) "
-    "FROM flowsell.customer_segments_now "
+    "FROM flowsell.customer_segments FINAL "
     "WHERE tenant = {tenant:String} AND customer_id = {customer:String}"
 )
 
@@ -169,6 +169,8 @@ def _of_clickhouse(url: str, tenant: str, who: str) -> tuple[list[Moment], Profi
         found = engine.rows(_SEGMENT, tenant=tenant, customer=who)
     finally:
         engine.close()
+    if found and not found[0][0]:
+        return [], None  # merged or forgotten: of who is no more nothing is told
     told = [
         of_change(SegmentChange(tenant, who, before, after, cause, f"{at}Z", 0))
         for before, after, cause, at in changes

@@ -153,7 +153,8 @@ class _Walk:
         while start < end:
             rows = self._rows()
             named = mentions.next(self.whom, rows, start)
-            due = int(np.searchsorted(clock, state.customers.due[rows].min(initial=NEVER)))
+            due_ms = state.customers.due[rows].min(initial=state.tenants.next_midnight())
+            due = int(np.searchsorted(clock, due_ms))
             cut = min(max(due, start), end - 1, end - 1 if named is None else named)
             outputs = fold(state, piece_of(batch, start, cut + 1))
             self._see(outputs, batch, mentions, cut)

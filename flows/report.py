@@ -333,5 +333,7 @@ def going_on(texts: Texts, words: Mapping[str, object]) -> RenderableType:
     """Where the files are, and what to try next."""
     table = Table.grid(padding=(0, 2))
     for what, command in texts.next_lines:
+        if "{customer}" in command and "customer" not in words:
+            continue
         table.add_row(Text(what, style="dim"), Text(command.format(**words), style="cyan"))
     return Group(Text(texts.next_title, style="bold"), table)

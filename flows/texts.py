@@ -203,6 +203,10 @@ ENGLISH = Texts(
     next_lines=(
         ("the outputs", "ls {folder}"),
         ("ask ClickHouse", "{query}"),
+        (
+            "why this message",
+            "flowsell explain {tenant} --customer-id {customer} --log {log}",
+        ),
         ("again from the log", "flowsell replay {log} --out {folder}/again"),
         ("other lives", "flowsell demo --seed {seed} --out {folder}-{seed}"),
         ("по-русски", "flowsell demo --locale ru --out {folder}"),
@@ -326,6 +330,10 @@ RUSSIAN = Texts(
     next_lines=(
         ("что получилось", "ls {folder}"),
         ("спросить ClickHouse", "{query}"),
+        (
+            "почему такое письмо",
+            "flowsell explain {tenant} --customer-id {customer} --log {log} --locale ru",
+        ),
         ("ещё раз из журнала", "flowsell replay {log} --out {folder}/again"),
         ("другие жизни", "flowsell demo --locale ru --seed {seed} --out {folder}-{seed}"),
         ("in English", "flowsell demo --out {folder}"),

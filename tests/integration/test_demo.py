@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from collections import Counter
 from contextlib import redirect_stdout
 from datetime import date, datetime
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from flows.cli import run
 from flows.figures import figures, read_tables
-from flows.report import Run, returns, show
+from flows.report import Run, going_on, returns, show
 from flows.stories import Story, choose, completeness, masked, tell
 from flows.texts import TEXTS
 from flows.uplift_statistics import UpliftRow, uplifts
@@ -53,6 +54,25 @@ def folder(demo: tuple[Path, str]) -> Path:
 
 def rows(folder: Path, stream: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / f"{stream}.ndjson").read_bytes().splitlines()]
+
+
+def test_it_ends_with_a_customer_whose_path_can_be_explained(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = told(folder).chosen
+    words = {"tenant": chosen.tenant, "customer": chosen.customer_id}
+    for locale in TEXTS:
+        text = io.StringIO()
+        log = folder / "records.ndjson"
+        ends = {"folder": folder, "log": log, "seed": 8, "query": "SELECT 1"} | words
+        Console(file=text, width=400).print(going_on(TEXTS[locale], ends))
+        (line,) = [each for each in text.getvalue().splitlines() if "flowsell explain" in each]
+        arguments = shlex.split(line[line.index("explain") :])
+        assert run([*arguments, "--no-progress"]) == 0
+        shown = capsys.readouterr().out
+        assert masked(chosen.phone) in shown
+        assert chosen.phone[-7:] not in shown
+        assert "winback" in shown
 
 
 def told(folder: Path) -> Story:

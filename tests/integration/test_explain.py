@@ -304,6 +304,29 @@ def test_the_stores_tell_who_it_is_and_how_the_segment_changed(
     ]
 
 
+def test_of_who_is_forgotten_the_stores_tell_nothing_but_that(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = lines_of([forget(TENANT, START + 13 * DAY, WHO), heartbeat(START + 14 * DAY)])
+    log, out = tmp_path / "log.ndjson", tmp_path / "out"
+    log.write_bytes(told.log.read_bytes() + b"".join(line + b"\n" for line in gone))
+    arguments = ["--out", str(out), "--clickhouse", str(tmp_path / "clickhouse"), "--no-progress"]
+    assert run(["replay", str(log), *arguments]) == 0
+    monkeypatch.setenv("FLOWSELL_CLICKHOUSE", f"chdb:{tmp_path / 'clickhouse'}")
+    assert run(["explain", TENANT, PHONE, "--no-progress"]) == 2
+    assert "no such customer in the stores" in capsys.readouterr().err
+    with kept("postgres", tmp_path) as postgres:
+        engine = postgres.engine()
+        engine.open("log")
+        engine.add("profiles", (out / "profiles.ndjson").read_bytes().splitlines())
+        engine.write(engine.take(), {Place("profiles", 0): 1})
+        engine.close()
+        monkeypatch.setenv("FLOWSELL_POSTGRES", postgres_server().url)
+        found = explain(capsys, PHONE)
+    assert found["forgotten_at"] is not None
+    assert (found["profile"], found["path"]) == (None, [])
+
+
 def country(folder: Path) -> Path:
     """Settings that say how a phone is read."""
     path = folder / "tenants.json"

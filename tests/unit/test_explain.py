@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import fields
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from rich.cells import cell_len
@@ -26,7 +26,7 @@ COMMAND = {
 }  # fmt: skip
 THRESHOLDS = Thresholds(365, (60, 120), (6, 3), (3_000_000, 1_000_000), "v")
 SCORED = {"recency_days": 61, "frequency": 2, "monetary_minor": 1_650_000}
-LINES = [
+LINES: list[tuple[str, dict[str, Any], str, str]] = [
     ("booked", VISIT | {"money_minor": None},
      "books 20 Mar 12:00, b1: стрижка, укладка", "запись на 20 мар 12:00, b1: стрижка, укладка"),
     ("confirmed", VISIT, "confirms 20 Mar 12:00", "подтверждение: 20 мар 12:00"),
@@ -115,7 +115,7 @@ def drawn(
 
 @pytest.mark.parametrize("line", LINES, ids=[f"{n}-{line[0]}" for n, line in enumerate(LINES)])
 def test_every_moment_is_told_in_both_languages(
-    line: tuple[str, dict[str, object], str, str],
+    line: tuple[str, dict[str, Any], str, str],
 ) -> None:
     what, facts, english, russian = line
     moment = Moment(AT, 0, what, facts)
@@ -178,7 +178,7 @@ def test_what_becomes_of_a_message_within_a_minute_is_one_line() -> None:
 @pytest.mark.parametrize("locale", PATH_TEXTS)
 @pytest.mark.parametrize("width", [80, 100])
 def test_a_long_path_fits_a_screen_and_says_what_is_not_shown(locale: str, width: int) -> None:
-    moments = [Moment(AT + n * 86_400_000, 0, *line[:2]) for n, line in enumerate(LINES)]
+    moments = [Moment(AT + n * 86_400_000, 0, line[0], line[1]) for n, line in enumerate(LINES)]
     whole = drawn(path_of(*moments), locale, width)
     assert max(map(cell_len, whole.splitlines())) <= width
     told = drawn(path_of(*moments), locale, width, last=5)

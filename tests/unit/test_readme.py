@@ -203,6 +203,21 @@ def test_the_backfill_that_is_shown_reports_what_is_shown_and_makes_segments(
     assert Path("out/decisions.ndjson").read_bytes() == b""
 
 
+def test_the_path_that_is_shown_is_that_of_the_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = [text for text in blocks(README, "") if text.startswith("╭─ +7 *** ** 67")]
+    (command,) = [words for words in said(README) if words[1:2] == ["explain"]]
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    Path("log.ndjson").write_text(blocks(README, "json")[0], encoding="utf-8")
+    assert run([*command[1:], "--no-progress"]) == 0, capsys.readouterr().err
+    told = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert told == shown.splitlines()
+
+
 @every_document
 def test_every_record_that_is_shown_can_be_used(document: Path) -> None:
     lines = "".join(blocks(document, "json")).encode().splitlines()
