@@ -13,35 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flows.stories import NAMES
 from operators.consent import told_consents
 from operators.features import history_of
 from operators.money import payment_money, visit_money
 from operators.progress import LEVELS
 from operators.texts import day_text, instant_text, wall_text
-from schemas.batch import (
-    ATTENDED,
-    BOOKED,
-    CANCELLED,
-    CONFIRMED,
-    DELETED,
-    NO_SHOW,
-    NONE,
-    SERVICES_SEPARATOR,
-)
+from schemas.batch import ATTENDED, DELETED, NONE, SERVICES_SEPARATOR
 from schemas.outputs import Consent
 from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_WALL, VACANT
 
-STATUSES = {
-    BOOKED: "booked",
-    CONFIRMED: "confirmed",
-    ATTENDED: "attended",
-    NO_SHOW: "no_show",
-    CANCELLED: "cancelled",
-    DELETED: "deleted",
-}
 Facts = dict[str, Any]
 
 
@@ -199,7 +183,7 @@ def _of_visit(key: int, before: Seen | None, seen: Seen) -> Iterator[tuple[str, 
     facts = seen.facts()
     if before is None or before.status != seen.status:
         if seen.status != DELETED:
-            yield STATUSES[seen.status], key, facts
+            yield NAMES[seen.status], key, facts
         elif before is not None:  # of one that nobody knew there is nothing to tell
             yield "deleted", key, before.facts()
     elif before.start_ms != seen.start_ms:
