@@ -183,15 +183,24 @@ def _wanted(state: LaneState, whom: Whom, rows: Rows) -> dict[str, NDArray[Any]]
     """The integers of each kind that mean the customer."""
     history = history_of(state, rows)
     units = state.visits.money_unit[history.visit]
+    phones = state.customers.phone[rows]
+    cards = np.union1d(history.client, _cards_of(state, phones[phones != 0]))
     return {
         "tail": _sorted(whom.tails),
-        "card": state.clients.key[history.client],
+        "card": state.clients.key[cards],
         "visit": state.visits.key[history.visit],
         "money": units[units != NONE],
         "message": _sorted(whom.messages),
         "command": _sorted(whom.commands),
         "alias": _sorted({alias_key(each) for each in whom.aliases | own_aliases(state, rows)}),
     }
+
+
+def _cards_of(state: LaneState, phones: I8) -> NDArray[np.intp]:
+    """Clients that have named these phones: somebody else's may fall back to one of them."""
+    table = state.clients
+    named = np.isin(table.visit_phone[: table.rows], phones)
+    return np.flatnonzero(named | np.isin(table.card_phone[: table.rows], phones))
 
 
 def own_aliases(state: LaneState, rows: Rows) -> set[Alias]:

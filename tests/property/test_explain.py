@@ -17,11 +17,13 @@ from flows.follow import Sought, follow
 from flows.mentions import Mentions, Whom
 from flows.progress import silent
 from state.index import Rows
+from tests.agenda import START, rules
 from tests.decided import sent_by, simulated
 from tests.engine import ID_KEY, Row, Streams, run
 from tests.life import logs
 from tests.life_rules import answered, ruled_logs
-from tests.logs import Record, lines_of
+from tests.logs import DAY, Record, card, heartbeat, lines_of, visit
+from tests.people import PHONE, TENANT
 
 MOST = 2
 """Customers of one log that are looked at."""
@@ -116,3 +118,20 @@ def test_a_look_after_every_record_tells_no_more(
                 path = path_of(file, row)
                 with patch.object(Mentions, "next", at_once):
                     assert path_of(file, row) == path
+
+
+def test_a_card_that_drops_its_phone_is_told_at_that_record() -> None:
+    """Its visits fall back to the phone that a visit has named: a record that names neither."""
+    start = START + 9 * DAY
+    log = [
+        rules(),
+        visit(TENANT, START, "v1", status="booked", starts_at=start, client="c1", phone=PHONE),
+        card(TENANT, START + DAY, "c1", version=1, phone="+77019998877"),
+        card(TENANT, START + 2 * DAY, "c1", version=2),
+        heartbeat(START + 3 * DAY),
+    ]
+    with written(lines_of(log)) as file:
+        path = follow([file], Sought(TENANT, PHONE), None, ID_KEY, silent)
+    assert [(moment.what, moment.at_ms) for moment in path.moments] == [
+        ("booked", START), ("taken", START + DAY), ("booked", START + 2 * DAY),
+    ]  # fmt: skip
