@@ -22,7 +22,7 @@ from tests.decided import sent_by, simulated
 from tests.engine import ID_KEY, Row, Streams, run
 from tests.life import logs
 from tests.life_rules import answered, ruled_logs
-from tests.logs import DAY, Record, card, heartbeat, lines_of, visit
+from tests.logs import DAY, HOUR, MINUTE, Record, card, heartbeat, lines_of, visit
 from tests.people import PHONE, TENANT
 
 MOST = 2
@@ -126,12 +126,13 @@ def test_a_card_that_drops_its_phone_is_told_at_that_record() -> None:
     log = [
         rules(),
         visit(TENANT, START, "v1", status="booked", starts_at=start, client="c1", phone=PHONE),
-        card(TENANT, START + DAY, "c1", version=1, phone="+77019998877"),
-        card(TENANT, START + 2 * DAY, "c1", version=2),
-        heartbeat(START + 3 * DAY),
+        card(TENANT, START + HOUR, "c1", version=1, phone="+77019998877"),
+        heartbeat(START + HOUR + MINUTE),  # what is due is looked at as well
+        card(TENANT, START + 2 * HOUR, "c1", version=2),
+        heartbeat(START + 3 * HOUR),
     ]
     with written(lines_of(log)) as file:
         path = follow([file], Sought(TENANT, PHONE), None, ID_KEY, silent)
     assert [(moment.what, moment.at_ms) for moment in path.moments] == [
-        ("booked", START), ("taken", START + DAY), ("booked", START + 2 * DAY),
+        ("booked", START), ("taken", START + HOUR), ("booked", START + 2 * HOUR),
     ]  # fmt: skip
