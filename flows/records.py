@@ -66,6 +66,9 @@ class RecordsTopic:
         added, self._added = self._added, 0
         if left:
             why = next(iter(self._failures), "no answer in time")
+            # What is left might arrive when something newer has been sent already.
+            self._producer.purge()
+            self._producer.flush(REACH_SECONDS)
             raise EngineError(
                 f"Kafka at {self._servers}: {left} of {added} records were not taken: {why}; "
                 "the same command can be run again"
