@@ -41,6 +41,7 @@ PAGES = {
 
 _WHY_NOT = {
     "starting": "connecting to Kafka",
+    "waiting": "another process does this; it takes over when that one is gone",
     "joining": "waiting for lanes",
     "restoring": "restoring lanes",
     "rebalancing": "its lanes were taken away, waiting for others",

@@ -1,4 +1,4 @@
-"""``flowsell settings check|apply|show``: tenants' settings from a file to the log, and back.
+"""``flowsell settings``: tenants' settings from a file or PostgreSQL to the log, and back.
 
 In:    TOML, YAML or JSON files with ``tenants.<id>``; a log, as files or in Kafka
 Out:   a summary of each tenant; settings records in a file or in the records topic; the settings in
@@ -198,7 +198,10 @@ def ends_whole(path: Path) -> bool:
 
 @click.group("settings")
 def command() -> None:
-    """Tenants' settings: check a file, put it into the log, show what is in force."""
+    """Tenants' settings: check a file, put it into the log, show what is in force.
+
+    Or keep them in PostgreSQL: load a file, follow what is edited there.
+    """
 
 
 files_argument = click.argument(
@@ -246,6 +249,33 @@ def apply(files: tuple[Path, ...], kafka: bool, out: Path | None) -> None:
     where = _RECORDS if out is None else out
     for tenant in records:
         click.echo(f"{tenant}: in {where}")
+
+
+@command.command("load")
+@files_argument
+def load(files: tuple[Path, ...]) -> None:
+    """Put every tenant's settings into the tables of FLOWSELL_POSTGRES; other tenants stay."""
+    from flows.settings_follow import load as put
+
+    tenants = read_files(files)
+    where = put(read_environment(), tenants)
+    for tenant in tenants:
+        click.echo(f"{tenant}: in {where}")
+
+
+@command.command("follow")
+@click.option("--again", "is_again", is_flag=True, help="Publish everybody's, changed or not.")
+def follow(is_again: bool) -> None:
+    """Publish what is edited in FLOWSELL_POSTGRES, until told to stop (SIGTERM or SIGINT)."""
+    from flows.settings_follow import Cadence
+    from flows.settings_follow import follow as run
+    from flows.stop import Stop, draining_on_signals
+
+    environment = read_environment()
+    configure(environment.log)
+    stop = Stop()
+    with draining_on_signals(stop):
+        run(environment, stop, is_again, Cadence())
 
 
 @command.command("show")

@@ -18,7 +18,7 @@ import numpy as np
 from schemas.batch import I8
 from state.census import Census
 
-Phase = Literal["starting", "joining", "restoring", "running", "rebalancing", "draining"]
+Phase = Literal["starting", "waiting", "joining", "restoring", "running", "rebalancing", "draining"]
 
 MINUTE_SECONDS = 60.0
 AT_LEAST_RECORDS = 100

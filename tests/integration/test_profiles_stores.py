@@ -287,6 +287,8 @@ def test_migrate_brings_postgresql_up_to_date_and_then_says_so(
     engine.close()
     monkeypatch.setenv("FLOWSELL_POSTGRES", postgres_server().url)
     assert run(["migrate"]) == 0
-    assert capsys.readouterr().out == "001_log: applied\n002_profiles: applied\n"
+    assert capsys.readouterr().out == "".join(
+        f"{each.name}: applied\n" for each in postgres_files()
+    )
     assert run(["migrate"]) == 0
-    assert capsys.readouterr().out.endswith(": up to date at 002_profiles\n")
+    assert capsys.readouterr().out.endswith(": up to date at 003_settings\n")

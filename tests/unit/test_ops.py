@@ -84,6 +84,7 @@ def test_a_member_without_lanes_is_ready_to_take_some() -> None:
     ("phase", "why"),
     [
         ("starting", "connecting to Kafka"),
+        ("waiting", "another process does this; it takes over when that one is gone"),
         ("joining", "waiting for lanes"),
         ("restoring", "restoring lanes"),
         ("rebalancing", "its lanes were taken away, waiting for others"),
