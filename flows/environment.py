@@ -59,6 +59,7 @@ class Environment:
     valkey: str | None = None
     """A URL with user and password."""
     mongo: str | None = None
+    """A URL with user and password."""
     state: str | None = None
     """URI of the folder in which snapshots live."""
     instance: str | None = None
@@ -136,7 +137,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "CLICKHOUSE": _clickhouse,
     "POSTGRES": _url("postgresql", "postgres"),
     "VALKEY": _url("valkey", "valkeys", "redis", "rediss", "unix"),
-    "MONGO": str,
+    "MONGO": _url("mongodb", "mongodb+srv"),
     "STATE": str,
     "INSTANCE": str,
     "LANES": _whole(1, MOST_LANES),

@@ -94,7 +94,7 @@ _AT_ZERO: Mapping[str, tuple[str, ...]] = {
     "flowsell_dead_letters": REASONS,
     "flowsell_duplicates": (*PROVIDERS, "receipt"),
     "flowsell_segment_changes": get_args(Cause),
-    "flowsell_sink_errors": ("kafka", "clickhouse", "postgres", "valkey"),
+    "flowsell_sink_errors": ("kafka", "clickhouse", "postgres", "valkey", "mongo"),
 }
 """Labels that are there from the start: what appears at 1 has no rate before its second time."""
 

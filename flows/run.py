@@ -172,6 +172,27 @@ def profiles(processes: int) -> int:
     return _run(["profiles"], processes, engines_of, run_profiles)
 
 
+@command.command("archive")
+@_processes("the partitions")
+@_over_gaps
+@click.option(
+    "--days",
+    type=click.IntRange(min=1, max=3_650),
+    default=365,
+    show_default=True,
+    help="How long a message is kept from when it was written.",
+)
+def archive(processes: int, over_gaps: bool, days: int) -> int:
+    """What was written over WhatsApp into MongoDB."""
+    from flows.archive import mongo_of, run_archive
+
+    def flow(environment: Environment, stop: Stop) -> None:
+        run_archive(environment, stop, days, over_gaps)
+
+    arguments = ["archive", "--days", str(days), *(["--over-gaps"] if over_gaps else [])]
+    return _run(arguments, processes, lambda environment: mongo_of(environment, days), flow)
+
+
 def _run(
     arguments: Sequence[str],
     processes: int,

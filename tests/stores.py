@@ -9,7 +9,8 @@ from __future__ import annotations
 import atexit
 import json
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -19,11 +20,13 @@ from typing import Any, Protocol
 
 import psycopg
 import valkey
+from pymongo import MongoClient
 
-from benchmarks.engines import PostgresServer, ValkeyServer
+from benchmarks.engines import MongoServer, PostgresServer, ValkeyServer
 from sinks.clickhouse_engine import ClickHouse
 from sinks.clickhouse_target import Server
 from sinks.migrations import migrate as migrate_clickhouse
+from sinks.mongo import MessagesInMongo
 from sinks.postgres import ProfilesInPostgres
 from sinks.postgres_engine import Postgres
 from sinks.postgres_engine import migrate as migrate_postgres
@@ -233,6 +236,74 @@ class KeptInValkey:
         self._asks.flushall()
 
 
+def written(number: int, position: int, text: str, **other: Any) -> bytes:
+    """A line of an excerpt."""
+    said: dict[str, Any] = {
+        "said": "written", "tenant": "salon", "provider": "whatsapp",
+        "message_id": f"wamid.{number}",
+        "customer_id": customer(number), "direction": "in", "kind": "text", "text": text,
+        "at_ms": int(time.time() * 1000), "position": position,
+    }  # fmt: skip
+    return json.dumps(said | other).encode()
+
+
+class KeptInMongo:
+    """A server that speaks MongoDB's protocol, killed and started."""
+
+    stream = "records"
+
+    def __init__(self, server: MongoServer) -> None:
+        self._server = server
+        self.asks = mongo_database()
+        self.clear()
+
+    def engine(self) -> Engine:
+        return MessagesInMongo(self._server.url)
+
+    def nowhere(self) -> Engine:
+        return MessagesInMongo("mongodb://flow:hush@127.0.0.1:1/flowsell")
+
+    def message(self, number: int, position: int, segment: str) -> bytes:
+        return written(number, position, segment)
+
+    def there(self) -> dict[str, str]:
+        return {each["customer_id"]: each["text"] for each in self.asks.messages.find()}
+
+    def refuse_places(self) -> None:
+        self.asks.command({"collMod": "progress", "validator": {"next": {"$lt": 0}}})
+
+    def accept_places(self) -> None:
+        self.asks.command({"collMod": "progress", "validator": {}})
+
+    def go_away(self) -> None:
+        self._server.kill()
+
+    def come_back(self) -> None:
+        self._server.start()
+
+    def clear(self) -> None:
+        for name in ("messages", "progress", "forgotten", "log"):
+            self.asks.drop_collection(name)
+
+
+@cache
+def mongo_server() -> MongoServer:
+    """The one of this test process; it ends with it."""
+    folder = Path(mkdtemp(prefix="flowsell-mongo-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = MongoServer(folder)
+    atexit.register(server.kill)
+    return server
+
+
+@cache
+def mongo_database() -> Any:
+    """A client of its own, for who looks into it."""
+    client: MongoClient[Any] = MongoClient(mongo_server().url)
+    atexit.register(client.close)
+    return client.get_default_database()
+
+
 @cache
 def postgres_server() -> PostgresServer:
     """The one of this test process; it ends with it."""
@@ -261,9 +332,12 @@ def kept(name: str, folder: Path) -> Iterator[Kept]:
             there.come_back()
             close_opened()
     else:
-        made: Kept = KeptInValkey(valkey_server())
-        if name == "postgres":
-            made = KeptInPostgres(postgres_server())
+        makes: dict[str, Callable[[], Kept]] = {
+            "valkey": lambda: KeptInValkey(valkey_server()),
+            "postgres": lambda: KeptInPostgres(postgres_server()),
+            "mongo": lambda: KeptInMongo(mongo_server()),
+        }
+        made = makes[name]()
         yield made
         close_opened()
 

@@ -18,7 +18,7 @@ LAZY = Cadence(enough_rows=1_000, wait_seconds=1.0)
 A, B = customer(1), customer(2)
 
 
-@pytest.fixture(scope="module", params=["clickhouse", "postgres", "valkey"])
+@pytest.fixture(scope="module", params=["clickhouse", "postgres", "valkey", "mongo"])
 def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     """Each engine in turn."""
     with kept(request.param, tmp_path_factory.mktemp("kept")) as found:
