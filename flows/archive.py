@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import bytewax.operators as op
 import msgspec
 from bytewax.dataflow import Dataflow
 
 from flows.environment import Environment, EnvironmentMistake, read_from, require
-from flows.guard import GuardedSink, GuardedSource
 from flows.stop import Stop
-from flows.stores import NEEDED, Flow, Settings, Sink, Source, run_stores
+from flows.stores import NEEDED, Flow, Settings, Sink, Source, build_stores, run_stores
 from operators.excerpt import excerpt
 from schemas.slices import Slice
 from sinks.store import Cadence
@@ -64,12 +62,8 @@ def run_archive(
     assert id_key is not None
 
     def build(source: Source, sinks: Mapping[str, Sink], settings: Settings) -> Dataflow:
-        flow = Dataflow(NAME)
-        slices = op.input("topics", flow, GuardedSource(source, settings.stop))
-        messages = op.map("excerpt", slices, lambda said: excerpts(said, lanes, id_key))
-        placed = op.map("place", messages, lambda said: (str(said.place), said))
-        for name, sink in sinks.items():
-            op.output(name, placed, GuardedSink(sink, settings.stop))
-        return flow
+        return build_stores(
+            NAME, source, sinks, settings, lambda said: excerpts(said, lanes, id_key)
+        )
 
     run_stores(environment, stop, Flow(NAME, (STREAM,), [(engine, CADENCE)], build, is_over_gaps))

@@ -56,11 +56,17 @@ class Flow:
 
 
 def build_stores(
-    name: str, source: Source, sinks: Mapping[str, Sink], settings: Settings
+    name: str,
+    source: Source,
+    sinks: Mapping[str, Sink],
+    settings: Settings,
+    excerpt: Callable[[Slice], Slice] | None = None,
 ) -> Dataflow:
-    """The dataflow; a sink's name is part of its step id."""
+    """The dataflow; a sink's name is part of its step id. ``excerpt``: what of a slice is kept."""
     flow = Dataflow(name)
     slices = op.input("topics", flow, GuardedSource(source, settings.stop))
+    if excerpt is not None:
+        slices = op.map("excerpt", slices, excerpt)
     placed = op.map("place", slices, lambda said: (str(said.place), said))
     for sink_name, sink in sinks.items():
         op.output(sink_name, placed, GuardedSink(sink, settings.stop))

@@ -23,7 +23,7 @@ FLOWS = ["engagement", "warehouse", "profiles"]
 
 def test_the_engines_and_the_flows_are_there() -> None:
     engines = {"kafka", "clickhouse", "postgres", "valkey"}
-    assert engines | {"topics", "migrate", *FLOWS} == set(SERVICES)
+    assert engines | {"topics", "migrate", "settings", *FLOWS} == set(SERVICES)
     assert all(SERVICES[name]["command"] == ["run", name] for name in FLOWS)
 
 
@@ -66,17 +66,17 @@ def test_the_flow_starts_after_its_topics_and_needs_the_id_key() -> None:
     flow = SERVICES["engagement"]
     assert flow["depends_on"]["topics"]["condition"] == "service_completed_successfully"
     assert flow["environment"]["FLOWSELL_ID_KEY"].startswith("${FLOWSELL_ID_KEY:?")
-    ours = ["topics", "migrate", *FLOWS]
+    ours = ["topics", "migrate", "settings", *FLOWS]
     assert len({SERVICES[name]["image"] for name in ours}) == 1
 
 
-@pytest.mark.parametrize("name", ["warehouse", "profiles"])
+@pytest.mark.parametrize("name", ["warehouse", "profiles", "settings"])
 def test_what_follows_starts_after_its_tables(name: str) -> None:
     assert SERVICES[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     assert "FLOWSELL_ID_KEY" not in SERVICES[name]["environment"]
 
 
-@pytest.mark.parametrize("name", ["topics", *FLOWS])
+@pytest.mark.parametrize("name", ["topics", "settings", *FLOWS])
 def test_the_flow_understands_its_environment(name: str) -> None:
     given = {
         key: re.sub(r"\$\{\w+:[-?]([^}]*)\}", r"\1", str(value))
