@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from operators.identify import Named
 from operators.people import aliases_text, customer_rows
-from schemas.batch import I1, I8, NONE, ClientEvents, Objects
+from schemas.batch import I1, I8, NOBODYS, NONE, ClientEvents, Objects
 from state.chains import rechain
 from state.index import Rows
 from state.lane import LaneState
@@ -82,20 +82,38 @@ def apply_cards(
     clients.version[rows] = np.where(given == NONE, clients.version[rows], given)
     clients.has_card[rows] = True
     clients.card_phone[rows] = named.phone[lines]
-    changed = _store_consents(state, rows, at, events, clocks)
+    # What tells of one who wants to be forgotten is as good as not told.
+    silent = _own_phones(state, rows, named.phone[lines]) == NOBODYS
+    changed = _store_consents(state, rows[~silent], at[~silent], events, clocks)
+    changed = _at(~silent, changed)
     for name in ("name", "birthday", "locale"):
         told_now = getattr(events, name)[at]
+        told_now[silent] = clients.COLUMNS[name].default
         fresh = getattr(clients, name)[rows] != told_now
         getattr(clients, name)[rows[fresh]] = _shared(told_now[fresh])
         changed |= fresh
     clients.touch(rows)
-    renamed = _store_aliases(state, rows, events.aliases[at])
+    aliases = events.aliases[at]
+    aliases[silent] = None
+    renamed = _store_aliases(state, rows, aliases)
     target = named.customer[lines]
     fallback = np.where(named.phone[lines] == 0, clients.visit_phone[rows], 0)
     target = np.where(fallback != 0, customer_rows(state, clients.tenant[rows], fallback), target)
     moved = _link(state, rows, target, lines, touched)
     touched.add(clients.customer[rows[changed]], lines[changed], Cause.IDENTITY)
     _meet(state, rows, lines, moved | renamed, touched)
+
+
+def _own_phones(state: LaneState, rows: Rows, told: I8) -> I8:
+    """The phones of cards that have just told these: without one, what visits have said of it."""
+    return np.where(told != 0, told, state.clients.visit_phone[rows])
+
+
+def _at(chosen: Flags, flags: Flags) -> Flags:
+    """Flags of the chosen rows among all of them."""
+    spread = np.zeros(len(chosen), np.bool_)
+    spread[chosen] = flags
+    return spread
 
 
 def _store_consents(
@@ -149,6 +167,10 @@ def note_visit_phone(
     linked = np.zeros(len(lines), np.bool_)
     nameless = (client >= 0) & ~clients.has_card[client]
     nameless &= (names != None) & (names != clients.name[client])  # noqa: E711  # elementwise
+    # A name of one who wants to be forgotten is not kept, whether or not the phone comes with it.
+    visits_tell = _own_phones(state, client, named.phone[lines])
+    card_tells = clients.card_phone[client]
+    nameless &= np.where(card_tells != 0, card_tells, visits_tell) != NOBODYS
     told = np.flatnonzero(nameless)
     clients.name[client[told]] = _shared(names[told])
     clients.touch(client[told])

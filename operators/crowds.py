@@ -89,7 +89,7 @@ def certain_walk_ins(state: LaneState, named: Named, events: VisitColumns) -> Ro
     simple one that is new is placed on its day at its turn, or that day was full before; so
     ``CROWD`` of them, with what the day had, leave no room for the simple ones after them.
     """
-    lines = np.flatnonzero((named.visit >= 0) & (named.phone != 0))
+    lines = np.flatnonzero((named.visit >= 0) & (named.phone > 0))
     lines = lines[_busy(state, named.customer[lines])]
     if not len(lines):
         return lines.astype(np.int32)

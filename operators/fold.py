@@ -29,9 +29,11 @@ from operators.minutes import owe_standing_minutes, tell_minutes
 from operators.owed import DIGEST_MASK, Owed, digest_of
 from operators.profiles import standing_now
 from operators.prune import prune
+from operators.recognise import first_recognised, recognise
 from operators.restate import Passage
 from operators.rounds import Work, take_rounds
 from operators.settle import apply_settings
+from operators.tombstones import keep_out
 from schemas.batch import I8, Batch, ForgetEvent, Outputs, SettingsEvent
 from schemas.part import part_of
 from state.index import Rows
@@ -114,11 +116,20 @@ def _fold_records(state: LaneState, owed: Owed, batch: Batch, scopes: Rows, cloc
     rare: list[SettingsEvent | ForgetEvent] = sorted(
         [*batch.settings, *batch.forgets], key=lambda event: event.record
     )
-    start = 0
+    start, recognised = 0, -1
     while start < len(clock):
         end = rare[0].record + 1 if rare else len(clock)
         passed = int(np.searchsorted(clock, state.tenants.next_midnight(), "left"))
-        told = part_of(batch, start, min(passed, end)).statuses
+        part = part_of(batch, start, min(passed, end))
+        found = first_recognised(state, part, scopes, clock, recognised)
+        if found is not None:
+            _fold_part(state, owed, batch, scopes, clock, start, found.record)
+            start = recognised = found.record
+            now_ms, position = int(clock[start]), int(batch.positions[start])
+            _advance(state, owed, now_ms, now_ms, position)
+            recognise(state, owed, found, now_ms, position, batch.counts)
+            continue
+        told = part.statuses
         tenants = state.scopes.tenant[scopes[told.scope]]
         cut = first_cut(state, told, tenants, clock[told.record], start)
         if cut is not None:
@@ -139,6 +150,7 @@ def _fold_records(state: LaneState, owed: Owed, batch: Batch, scopes: Rows, cloc
                 _await_midnights(state, now_ms)
             else:
                 forget(state, owed, event, now_ms, position, batch.counts)
+                _await_midnights(state, now_ms)
         start = end
 
 
@@ -159,7 +171,7 @@ def _fold_part(
 ) -> None:
     if start == end:
         return
-    part = part_of(batch, start, end)
+    part = keep_out(state, part_of(batch, start, end), scopes)
     if not any(len(events.record) for events in _kinds(part)):
         # Records that say nothing of anybody, heartbeats as a rule, let no more than time pass.
         fire_until(state, owed, int(clock[end - 1]), clock[start:end], batch.positions[start:end])

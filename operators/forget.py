@@ -3,14 +3,15 @@
 In:    a forget event, with the lane's clock and position at its record
 Out:   withdrawals of commands that can still be carried out; a tombstone
 State: the customer's visits become walk-ins; cards, aliases, messages and the customer are left as
-       empty rows under their keys, which are hashes; contacts are nobody's
+       empty rows under their keys, which are hashes; contacts are nobody's; a tombstone
 
-Who is named again by the business begins anew, under the same id. A version that has been seen
-already names nobody again.
+Who is named again by the business stays unknown until START, and then begins anew, under the same
+id. A version that has been seen already names nobody again.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -27,7 +28,9 @@ from operators.messages import keep_commands
 from operators.owed import Owed
 from operators.restate import Passage
 from operators.texts import instant_text
-from schemas.batch import DELETED, NONE, ForgetEvent
+from operators.tombstones import find_tombstones, ids_of, stand
+from schemas.batch import DELETED, NOBODYS, NONE, ForgetEvent
+from schemas.keys import alias_customer_id
 from schemas.outputs import Tombstone
 from state.chains import walk
 from state.index import Rows
@@ -35,6 +38,8 @@ from state.lane import LaneState
 from state.money import LIVE
 from state.table import Table
 from state.tables import SENT, WITHDRAWN
+
+_ID = re.compile("[0-9a-f]{32}")
 
 _LEFT = {
     # What tells nobody: keys and ids are hashes; the rest is needed by what has been told before.
@@ -52,11 +57,53 @@ def forget(
     position: int,
     counts: Counter[tuple[str, ...]],
 ) -> None:
-    """Leaves nothing that tells who this customer was; one that nobody knows is counted."""
-    customer = _customer(state, event, now_ms)
-    if customer is None:
+    """Leaves nothing that tells who this customer was, and an opt-out that keeps it so.
+
+    One that nobody knows is counted; the wish stands all the same.
+    """
+    if not _ID.fullmatch(event.customer_id):
         counts["ignored", "customer"] += 1
         return
+    tenant = state.tenants.row(event.tenant)
+    stood = find_tombstones(state, np.array([tenant], np.int32), [event.customer_id])
+    customer = _customer(state, event, now_ms)
+    known = customer is not None and bool(state.customers.known[customer[0]])
+    person = event.customer_id if customer is None else state.customers.id[customer[0]].decode()
+    ids = [person, *_names(state, customer)]
+    if customer is not None:
+        _erase(state, owed, customer, now_ms, position, counts)
+    if known:
+        state.customers.as_of_ms[customer] = now_ms
+        state.customers.lives[customer] += 1
+    else:
+        counts["ignored", "customer"] += 1
+    if stood[0] >= 0:
+        before = state.tombstones.person[stood[0]].decode()
+        person = person if known else before
+        ids += ids_of(state, tenant, before)
+    stand(state, tenant, list(dict.fromkeys(ids)), person, now_ms)
+    if known or stood[0] < 0:
+        owed.tombstone(
+            now_ms,
+            Tombstone(
+                tenant=event.tenant,
+                customer_id=ids[0],
+                merged_into=None,
+                forgotten=True,
+                as_of=instant_text(now_ms),
+                position=position,
+            ),
+        )
+
+
+def _erase(
+    state: LaneState,
+    owed: Owed,
+    customer: Rows,
+    now_ms: int,
+    position: int,
+    counts: Counter[tuple[str, ...]],
+) -> None:
     keep_commands(state, owed)
     row = int(customer[0])
     _forget_commands(state, owed, state.customers.id[row], now_ms, position)
@@ -71,31 +118,37 @@ def forget(
     state.messages.customer[messages] = -1
     state.messages.touch(messages)
     _blank(state, "customers", customer)
-    state.customers.as_of_ms[customer] = now_ms
-    state.customers.lives[customer] += 1
     state.due.refresh(customer)
-    owed.tombstone(
-        now_ms,
-        Tombstone(
-            tenant=event.tenant,
-            customer_id=state.customers.id[row].decode(),
-            merged_into=None,
-            forgotten=True,
-            as_of=instant_text(now_ms),
-            position=position,
-        ),
-    )
 
 
 def _customer(state: LaneState, event: ForgetEvent, now_ms: int) -> Rows | None:
-    """Whose id this is, or whose it was before a merge; rare, so that ids need no index."""
+    """Whose id this is, or whose it was before a merge; rare, so that ids need no index.
+
+    Also who is not known, but whose phone was told.
+    """
     table = state.customers
-    told = event.customer_id.encode("utf-8", "surrogatepass")
+    told = event.customer_id.encode()
     rows = np.flatnonzero(table.id[: table.rows] == told).astype(np.int32)
     rows = rows[state.tenants.name[table.tenant[rows]] == event.tenant]
     if len(rows) and not table.known[rows[0]] and stands(state, rows, now_ms)[0]:
-        rows = heirs(state, rows)
-    return rows if len(rows) and table.known[rows[0]] else None
+        heir = heirs(state, rows)
+        rows = heir if table.known[heir[0]] else rows
+    told_of = len(rows) and (table.known[rows[0]] or table.phone[rows[0]])
+    return rows if told_of else None
+
+
+def _names(state: LaneState, customer: Rows | None) -> list[str]:
+    """The ids under which a customer's aliases would be somebody of their own."""
+    if customer is None:
+        return []
+    aliases = state.aliases
+    head = state.customers.first_alias[customer]
+    rows = walk(head, aliases.next_alias, np.zeros(1, np.int32))[1]
+    tenant = state.tenants.name[state.customers.tenant[customer[0]]]
+    return [
+        alias_customer_id(state.id_key, tenant, aliases.kind[row], aliases.value[row])
+        for row in rows.tolist()
+    ]
 
 
 def _forget_commands(
@@ -169,11 +222,13 @@ def _forget_cards(state: LaneState, customer: Rows) -> None:
     ordered = rows[clients.version[rows] != NONE]
     clients.version[ordered] += 1
     _blank(state, "clients", rows)
+    # So that what names a card alone tells nothing of whose it is.
+    clients.visit_phone[rows] = NOBODYS
     phone = state.customers.phone[customer]
     if phone[0]:
         named = np.flatnonzero(clients.visit_phone[: clients.rows] == phone)
         named = named[clients.tenant[named] == state.customers.tenant[customer]]
-        clients.visit_phone[named] = 0
+        clients.visit_phone[named] = NOBODYS
         clients.changed[named] = True
 
 

@@ -68,7 +68,8 @@ class Named:
     """Events of a batch that touch customers, n lines in log order.
 
     ``source`` is the row in the columns of its kind; rows are -1 where there is none; ``phone`` is
-    E.164 as an integer, 0 where there is none; ``alias`` is told by messages, at ``at_ms``.
+    E.164 as an integer, 0 where there is none, NOBODYS where whose it is wants to be forgotten;
+    ``alias`` is told by messages, at ``at_ms``.
     ``fallback`` is the customer whom a card without a phone belongs to by its visits, or who
     writes under an alias that points to nobody yet. ``money`` is the money unit that a visit or a
     payment names, ``sale`` the sale that it pays. ``message`` is the key of one that failed,
@@ -253,8 +254,8 @@ def _teachers(
     known = _paired(state, rows, named.phone)
     moving = np.zeros(state.aliases.rows + 1, np.bool_)
     moving[busy] = True
-    moving[rows[~known & (named.phone != 0)]] = True
-    needed = np.flatnonzero((named.phone != 0) & (~known | moving[rows]))
+    moving[rows[~known & (named.phone > 0)]] = True
+    needed = np.flatnonzero((named.phone > 0) & (~known | moving[rows]))
     if not len(needed):
         return None
     named = _taken(named, needed)
@@ -297,7 +298,7 @@ def _client_rows(state: LaneState, named: Named, space: U8, ids: I8) -> Rows:
         card_keys(space, ids),
         row_keys(state.tenants.key[named.tenant] ^ _CLIENT_SALT, named.phone.view(np.uint64)),
     )
-    wanted = np.flatnonzero(card | (named.phone != 0))
+    wanted = np.flatnonzero(card | (named.phone > 0))
     rows = np.full(len(ids), -1, np.int32)
     if len(wanted):
         rows[wanted], fresh = state.clients.find_or_add(keys[wanted])

@@ -29,9 +29,9 @@ _DECODE = msgspec.json.Decoder(list[Alias]).decode
 
 
 def customer_rows(state: LaneState, tenants: I4, phones: I8) -> Rows:
-    """Rows of the customers behind these phones, -1 where the phone is 0."""
+    """Rows of the customers behind these phones, -1 where there is none or it is NOBODYS."""
     rows = np.full(len(phones), -1, np.int32)
-    present = np.flatnonzero(phones)
+    present = np.flatnonzero(phones > 0)
     if not len(present):
         return rows
     customers = state.customers
@@ -54,7 +54,7 @@ def find_customers(state: LaneState, tenants: I4, phones: I8) -> Rows:
     """Rows of the customers behind these phones, -1 where there is none yet; none is added."""
     space = state.tenants.key[tenants] ^ _PHONE_SALT
     rows = state.customers.index.find(row_keys(space, phones.view(np.uint64)))
-    rows[phones == 0] = -1
+    rows[phones <= 0] = -1
     return rows
 
 

@@ -1,7 +1,7 @@
 """Read phone numbers as people and providers write them.
 
 In:    a column of texts, with the rows of their tenants and scopes
-Out:   E.164 as integers, 0 where there is no number
+Out:   E.164 as integers, 0 where there is no number, NOBODYS for who wants to be forgotten
 State: read only; what was read once is remembered, as people come again
 """
 
@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 import phonenumbers
 
-from schemas.batch import I4, I8, Objects
+from schemas.batch import FORGOTTEN, I4, I8, NOBODYS, Objects
 from state.lane import LaneState
 
 _PLUS_SEVEN = frozenset({"RU", "KZ"})
@@ -68,7 +68,10 @@ def phone_column(
         return np.zeros(0, np.int64)
     found = _written_in_full(texts)
     for at in np.flatnonzero(found == 0).tolist():
-        if text := texts[at]:
+        text = texts[at]
+        if text is FORGOTTEN:
+            found[at] = NOBODYS
+        elif text:
             country = state.tenants.settings[tenants[at]].country
             found[at] = phone = _phone(text, country, state.scopes.provider[scopes[at]])
             counts["ignored", "phone"] += phone == 0

@@ -30,6 +30,10 @@ BOOKED, CONFIRMED, ATTENDED, NO_SHOW, CANCELLED, DELETED = range(6)
 ACCEPTED, SENT, DELIVERED, READ, FAILED = range(1, 6)
 """Message statuses, in funnel order; FAILED stands apart."""
 
+FORGOTTEN, NOBODYS = "forgotten", -1
+"""Stands in for a phone, as text and as number, whose owner wants to be forgotten: not told, and
+yet told. The text is known by being this very object."""
+
 SERVICES_SEPARATOR = "\x1f"
 
 

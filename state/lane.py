@@ -19,7 +19,7 @@ from state.funnel import FunnelDays, UpliftMonths
 from state.index import Rows
 from state.messages import Messages, Tallies
 from state.money import Payments, Units, UnitVisits
-from state.people import Aliases
+from state.people import Aliases, Tombstones
 from state.runs import begins
 from state.table import Table
 from state.tables import (
@@ -59,6 +59,7 @@ class LaneState:
         self.customers = Customers()
         self.clients = Clients()
         self.aliases = Aliases()
+        self.tombstones = Tombstones()
         self.visits = Visits()
         self.visit_texts = VisitTexts()
         self.payments = Payments()
@@ -95,6 +96,7 @@ class LaneState:
             "customers": self.customers,
             "clients": self.clients,
             "aliases": self.aliases,
+            "tombstones": self.tombstones,
             "visits": self.visits,
             "visit_texts": self.visit_texts,
             "payments": self.payments,

@@ -1,4 +1,4 @@
-"""The tables of who is who: the names under which messengers know a person.
+"""The tables of who is who: the names under which messengers know a person, and who is not known.
 
 Units: instants are ms since the epoch, UTC
 """
@@ -39,3 +39,23 @@ class Aliases(Table):
     customer: I4
     told_ms: I8
     next_alias: I4
+
+
+class Tombstones(Table):
+    """Who wanted to be forgotten, until START: an id that is a keyed hash, and nothing else.
+
+    ``person`` is the id under which it was wanted: what one person's phone and names are called
+    goes together. ``since_ms`` is the instant of the latest wish.
+    """
+
+    COLUMNS: ClassVar = {
+        "key": Column("u8"),
+        "tenant": Column("i4"),
+        "id": Column("S32"),
+        "person": Column("S32"),
+        "since_ms": Column("i8"),
+    }
+    tenant: I4
+    id: NDArray[np.bytes_]
+    person: NDArray[np.bytes_]
+    since_ms: I8

@@ -89,6 +89,9 @@ def take(
         ledger.adopt(told.settings)
     if told.forget is not None:
         ledger.forget(told.forget)
+    for turn in ledger.recognise(told.facts):
+        if turn.refused is None:
+            ledger.forget(turn.who)
     repeats = 0
     for fact in told.facts:
         repeats += ledger.take(fact)

@@ -12,12 +12,7 @@ from typing import NamedTuple
 
 from schemas.settings import TenantSettings
 from tests.oracle_diary import Notes
-
-STOP = {
-    *("stop", "стоп", "отписаться", "тоқтату", "unsubscribe", "отпишите меня", "arret", "arrêt"),
-    *("alto", "sair", "stopp", "dur", "rezygnuję"),
-}
-START = {"start", "старт", "подписаться", "бастау", "subscribe"}
+from tests.oracle_words import START, STOP, plain
 
 
 class Said(NamedTuple):
@@ -35,7 +30,7 @@ class Voice:
 
     def hear(self, text: str, at: int) -> None:
         """One message more; most say nothing of it."""
-        words = " ".join(words_of(text))
+        words = plain(text)
         if words in STOP or words in START:
             self.say(Said(at, words in STOP))
 
@@ -48,11 +43,6 @@ class Voice:
         words = [word for word in (self.said, other.said) if word is not None]
         denials = [word for word in words if word.denied]
         self.said = max(denials or words, default=None)
-
-
-def words_of(text: str) -> list[str]:
-    """Lower-case words of letters and digits, without what stands between them."""
-    return "".join(c if c.isalnum() else " " for c in text.casefold()).split()
 
 
 def may_write(rules: TenantSettings, voice: Voice, cards: list[Notes], channel: str) -> bool:

@@ -8,7 +8,7 @@ Source: domain.md; what has left the window counts for customers whose own day h
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from tests.oracle import Sums, digits
 from tests.oracle_bodies import NOTHING_TOLD, About, CardFact, Fact, Key, PaymentFact, VisitFact
 from tests.oracle_keys import alias_delay, client_key, phone_delay, visit_key
 from tests.oracle_ledger import Ledger, Visit
-from tests.oracle_people import People
+from tests.oracle_people import NOBODYS, People
 from tests.oracle_times import day_of
 
 HOUR = 3_600_000
@@ -119,6 +119,9 @@ class Diary(Ledger):
         if fact.deleted or older:
             return
         notes = self.notes.setdefault(fact.key, Notes())
+        told = self.people.keep_out(self.called(fact))
+        if isinstance(told, CardFact) and self.people.is_silent(told):
+            fact = replace(fact, about=NOTHING_TOLD)
         notes.about, notes.has_card = fact.about, True
         if fact.about.marketing is not None:
             notes.marketing = self.clock, fact.about.marketing
@@ -177,7 +180,7 @@ class Diary(Ledger):
         if client is None or fact.name is None:
             return
         notes = self.notes.setdefault(client, Notes())
-        if not notes.has_card:
+        if not notes.has_card and self.people.clients[client].phone != NOBODYS:
             notes.about = notes.about._replace(name=fact.name)
 
     def forget_notes(self, who: str) -> None:

@@ -8,6 +8,8 @@ Source: versions replace one another in log order; what has left the window is a
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.oracle_bodies import CardFact, Fact, Key, PaymentFact, VisitFact
 from tests.oracle_crowds import Crowds
 from tests.oracle_messages import Messages
 from tests.oracle_money import Money
-from tests.oracle_people import People, stand_in
+from tests.oracle_people import NOBODYS, People, Turn, stand_in
 from tests.oracle_times import called_from, day_of, naive_instant
 
 Schema = dict[str, Any]
@@ -93,8 +95,7 @@ class Ledger:
     def take(self, fact: Fact) -> bool:
         """One fact more; tells whether it repeats what is known."""
         self.expire()
-        if fact.phone is not None:
-            fact = replace(fact, phone=called_from(self.rules.country, fact.phone))
+        fact = self.people.keep_out(self.called(fact))
         if isinstance(fact, VisitFact):
             return self._take_visit(fact)
         if isinstance(fact, PaymentFact):
@@ -104,6 +105,16 @@ class Ledger:
             return False
         self.people.take_message(fact, self.clock)
         return self.messages.take(fact, self.clock)
+
+    def called(self, fact: Fact) -> Fact:
+        """With its phone as the tenant's country writes it."""
+        if fact.phone is None:
+            return fact
+        return replace(fact, phone=called_from(self.rules.country, fact.phone))
+
+    def recognise(self, facts: Iterable[Fact]) -> Iterator[Turn]:
+        """Who turns out to be forgotten, or to have refused, by what a record tells."""
+        return self.people.recognise([self.called(fact) for fact in facts], self.clock)
 
     def adopt(self, rules: TenantSettings) -> None:
         """New settings: what they say about places, zones and money holds for the past too."""
@@ -119,15 +130,15 @@ class Ledger:
 
         A version that has been told already names nobody again, so each counts as one newer.
         """
-        who = self.people.living(named)
-        if who is None:
+        if not re.fullmatch("[0-9a-f]{32}", named):
             return
+        who = self.people.living(named) or named
         self.expire()
         whose = self.people.clients_of(who)
         for visit in self.visits.values():
             phone = visit.fact.phone
             own = visit.client in whose
-            if own or (phone is not None and self.people.person(phone) == who):
+            if own or (phone not in {None, NOBODYS} and self.people.person(phone or 0) == who):
                 visit.fact = replace(visit.fact, phone=None)
                 ordered = visit.version is not None and visit.fact.status != "deleted"
                 visit.version = (visit.version or 0) + 1 if ordered else visit.version
@@ -137,7 +148,7 @@ class Ledger:
                 payment.fact = replace(payment.fact, client=None, phone=None)
                 ordered = payment.version is not None and not payment.fact.deleted
                 payment.version = (payment.version or 0) + 1 if ordered else payment.version
-        self.people.forget(who)
+        self.people.forget(who, self.clock)
         self.crowds.forget(who)
 
     def start(self, fact: VisitFact | PaymentFact) -> int | None:
@@ -250,9 +261,9 @@ class Ledger:
     ) -> bool:
         card = self.people.clients.get(client)
         phone = fact.phone if card is None else card.card_phone or fact.phone or card.visit_phone
-        if phone is None or day is None or not self.is_inside(day):
+        if phone in {None, NOBODYS} or day is None or not self.is_inside(day):
             return False
-        who = self.people.person(phone)
+        who = self.people.person(phone or 0)
         if stored is not None and (self.owner(stored.client), self.day(stored.fact)) == (who, day):
             return False
         return self.crowds.is_full(who, day)

@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 from schemas.settings import Trigger
 from tests.oracle_bodies import Key, MessageFact
-from tests.oracle_consent import words_of
 from tests.oracle_diary import LOST, OPEN, Booking, Diary, minute_text
 from tests.oracle_keys import message_key
 from tests.oracle_times import day_of, naive_instant
+from tests.oracle_words import plain
 
 MINUTE = 60_000
 EPOCH = date(1970, 1, 1)
@@ -268,8 +268,8 @@ def replies(diary: Diary, who: str, fact: MessageFact, now: int) -> list[Due]:
 
 
 def _matches(trigger: Trigger, fact: MessageFact) -> bool:
-    said = f" {' '.join(words_of(fact.text))} "
-    asked = [" ".join(words_of(each)) for each in trigger.match]
+    said = f" {plain(fact.text)} "
+    asked = [plain(each) for each in trigger.match]
     return (
         not trigger.match
         or fact.kind in trigger.match

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from tests.oracle import Sums
 from tests.oracle_bodies import Fact, Key, MessageFact, StatusFact
 from tests.oracle_boundaries import Boundaries
+from tests.oracle_consent import Said, Voice
 from tests.oracle_decisions import Decisions
 from tests.oracle_diary import Departed, Diary
 from tests.oracle_funnel import Failure, Party, Rows, funnel_rows, returns
@@ -134,6 +135,11 @@ class Town(Decisions):
             self._adopt(told, moment)
         if told.forget is not None:
             self._forget(told.forget, moment)
+        for turn in self.diary.recognise(told.facts):
+            if turn.refused is None:
+                self._forget(turn.who, moment)
+            else:
+                self._folk(turn.who).voice.join(Voice(Said(turn.refused, denied=True)))
         if told.receipt is not None:
             self._note_failure(self.trail.receive(told.receipt, told.clock))
         for fact in told.facts:
@@ -158,6 +164,7 @@ class Town(Decisions):
     def _forget(self, named: str, moment: Moment) -> None:
         who = self.diary.people.living(named)
         if who is None:
+            self.diary.forget(named)
             return
         for mark in list(self.held.get(who, {})):
             self.withdraw_held(who, mark, moment)
@@ -178,6 +185,7 @@ class Town(Decisions):
 
     def _take_fact(self, fact: Fact, moment: Moment, is_fact: bool) -> None:
         people = self.diary.people
+        fact = people.keep_out(self.diary.called(fact))
         before = {client: people.owner(client) for client in people.clients}
         self.diary.handed.clear()
         repeats = self.diary.take(fact)

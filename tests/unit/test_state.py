@@ -32,6 +32,7 @@ STORAGE = {
         "consent consent_ms sms_denied sms_ms gone_day gone_ms aliases linked"
     ),
     "aliases": "key tenant kind value customer told_ms",
+    "tombstones": "key tenant id person since_ms",
     "visits": (
         "key scope id client phone version status start_ms ahead_ms duration_s day "
         "kept_day amount is_major foreign currency place services staff held_ms counted "
