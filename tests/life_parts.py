@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from schemas.keys import customer_id
+from schemas.keys import alias_customer_id, customer_id
 from tests.logs import (
     DAY,
     HOUR,
@@ -131,10 +131,20 @@ def _history(life: Life, place: Place) -> None:
 
 
 def _forget(life: Life, place: Place) -> None:
-    """A wish to be forgotten; the business may name the phone again."""
-    event, digit = life.moment(), life.chance.choice((1, 1, 2, 9))
-    who = customer_id(ID_KEY, place.tenant, int(f"{place.phone[1:]}{digit}"))
+    """A wish to be forgotten, of a phone or another name; the business may name either again."""
+    chance, event = life.chance, life.moment()
+    digits = f"{place.phone[1:]}{chance.choice((1, 1, 2, 9))}"
+    who = customer_id(ID_KEY, place.tenant, int(digits))
+    if chance.random() < 0.2:
+        named = chance.choice((("whatsapp_bsuid", chance.choice(BSUIDS)), ("telegram", CHATS[0])))
+        who = alias_customer_id(ID_KEY, place.tenant, *named)
     life.add(event, forget(place.tenant, event, who))
+    if chance.random() < 0.5:
+        event += chance.choice((0, 1, 60)) * HOUR
+        message = whatsapp_message(place.tenant, event, f"w{event}", digits)
+        value = message["body"]["entry"][0]["changes"][0]["value"]
+        value["messages"][0]["text"]["body"] = chance.choice(("СТАРТ", "Start", "не пишите"))
+        life.add(event, message)
 
 
 def _aliases(life: Life, place: Place) -> None:

@@ -17,12 +17,16 @@ WHO = customer_id(ID_KEY, TENANT, 77011234567)
 BSUID = "whatsapp_bsuid"
 
 
-def writes(tenant: str, at: When, id: str, digits: str | None, name: str | None) -> Record:
+def writes(
+    tenant: str, at: When, id: str, digits: str | None, name: str | None, text: str | None = None
+) -> Record:
     """An incoming WhatsApp message of someone called ``KZ.<name>``."""
     told = whatsapp_message(tenant, at, id, digits or "")
     value = _value(told)
     del value["contacts"]
     (message,) = value["messages"]
+    if text is not None:
+        message["text"]["body"] = text
     if digits is None:
         del message["from"]
     if name is not None:

@@ -41,7 +41,8 @@ def _one(chance: Random, place: Place, now: int, id: str) -> Record:
     phone = chance.choice((digits, digits, None))
     kind = chance.randrange(8)
     if kind < 3:
-        return writes(tenant, now, id, phone, name)
+        word = chance.choice((None, None, "СТОП", "СТАРТ"))
+        return writes(tenant, now, id, phone, name, word)
     if kind < 5:
         return is_written_to(tenant, now, id, phone, name)
     if kind == 5:

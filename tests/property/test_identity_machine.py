@@ -7,7 +7,7 @@ are, which ids are no more. The model keeps plain sets and looks everything up a
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import settings as hypothesis_settings
@@ -51,6 +51,9 @@ CARDS = st.sampled_from(["crm-1", "crm-2", "crm-3"])
 VERSIONS = st.integers(1, 4)
 LATENESS = st.sampled_from([0, 0, 0, 5 * SECOND, 3 * MINUTE])
 
+NOBODYS = "-"
+"""The phone of one who wants to be forgotten."""
+
 Alias = tuple[str, str]
 Person = tuple[str, ...]
 """``("phone", digits)``, or an alias whose phone nobody knows."""
@@ -67,7 +70,7 @@ class Card:
 
     def owner(self) -> Person | None:
         phone = self.card_phone or self.visit_phone
-        return ("phone", phone) if phone else None
+        return ("phone", phone) if phone and phone != NOBODYS else None
 
 
 @dataclass
@@ -91,11 +94,23 @@ class Model:
     known: set[Person] = field(default_factory=set)
     heirs: dict[Person, Person] = field(default_factory=dict)
     stones: list[tuple[Person, Person | None]] = field(default_factory=list)
+    out: dict[Person, tuple[Person, int]] = field(default_factory=dict)
+
+    def is_out(self, named: Person) -> bool:
+        """A name that is somebody's is theirs, whatever stands under it."""
+        return named in self.out and named not in self.called
 
     def told_card(
         self, id: str, version: int, phone: str | None, aliases: tuple[Alias, ...], now: int
     ) -> None:
+        if phone is not None and self.is_out(("phone", phone)):
+            for alias in aliases:
+                self.met(phone, alias, now, by_card=True)
+            phone, aliases = NOBODYS, ()
+        aliases = tuple(alias for alias in aliases if not self.is_out(alias))
         card = self.cards.setdefault(id, Card())
+        if (phone or card.visit_phone) == NOBODYS:
+            aliases = ()
         if card.version is not None and version < card.version:
             return
         before, called = card.owner(), card.aliases
@@ -104,6 +119,9 @@ class Model:
         self.settle(card, before, called, now)
 
     def told_visit(self, id: str, told: Visit, now: int) -> None:
+        if told.phone is not None and self.is_out(("phone", told.phone)):
+            by = told.said[2]
+            told = replace(told, card=by, phone=NOBODYS, said=(*told.said[:3], None))
         stored = self.visits.get(id)
         if stored and (told.version < stored.version or told.said == stored.said):
             return
@@ -127,14 +145,47 @@ class Model:
         for alias in card.aliases:
             self.point(alias, owner, now)
 
-    def wrote(self, phone: str | None, alias: Alias, at: int) -> None:
+    def wrote(self, phone: str | None, alias: Alias, at: int, starts: bool, now: int) -> None:
+        person = None if phone is None else ("phone", phone)
+        if starts:
+            for named in (person, alias):
+                if named is not None and self.is_out(named) and at > self.out[named][1]:
+                    whose = self.out[named][0]
+                    self.out = {who: told for who, told in self.out.items() if told[0] != whose}
         if phone is not None:
-            self.known.add(("phone", phone))
-            self.point(alias, ("phone", phone), at)
+            self.met(phone, alias, now)
+        if self.is_out(person or alias):
             return
-        person, _ = self.called.setdefault(alias, (alias, at))
-        self.known.add(person)
-        self.heirs.pop(person, None)
+        if person is not None:
+            self.known.add(person)
+            self.point(alias, person, at)
+            return
+        writer, _ = self.called.setdefault(alias, (alias, at))
+        self.known.add(writer)
+        self.heirs.pop(writer, None)
+
+    def written_to(self, phone: str, alias: Alias, at: int, now: int) -> None:
+        self.met(phone, alias, now)
+        if not self.is_out(("phone", phone)):
+            self.point(alias, ("phone", phone), at)
+
+    def met(self, phone: str, alias: Alias, now: int, by_card: bool = False) -> None:
+        """A name beside a phone: if one of them is forgotten, so may be the other."""
+        person: Person = ("phone", phone)
+        if self.is_out(person) and not self.is_out(alias):
+            told = self.out[person]
+            if self.called.get(alias, (alias, 0))[0] != alias:
+                return
+            if alias in self.known:
+                self.forget(alias, now)
+            self.out[alias] = told
+        elif self.is_out(alias) and not self.is_out(person) and not by_card:
+            whose, since = self.out[alias]
+            if whose == alias and person not in self.known:
+                self.forget(person, now)
+                self.out |= {person: (person, since), alias: (person, since)}
+            else:
+                del self.out[alias]
 
     def point(self, alias: Alias, person: Person, at: int) -> None:
         now, told = self.called.get(alias, (None, 0))
@@ -147,13 +198,17 @@ class Model:
             self.heirs[now] = person
             self.stones.append((now, person))
 
-    def forget(self, person: Person) -> None:
-        if person not in self.known:
-            person = self.heirs.get(person, person)
-        if person not in self.known:
-            return
+    def forget(self, person: Person, now: int) -> None:
+        if person not in self.known and self.heirs.get(person) in self.known:
+            person = self.heirs[person]
+        before = self.out.get(person, (None, 0))[0]
+        if person in self.known or before is None:
+            self.stones.append((person, None))
+        whose = person if person in self.known or before is None else before
+        names: list[Person] = [n for n, (who, _) in self.called.items() if who == person]
+        names += [named for named, told in self.out.items() if told[0] == before]
+        self.out |= dict.fromkeys([person, *names], (whose, now))
         self.known.discard(person)
-        self.stones.append((person, None))
         for alias in [alias for alias, (who, _) in self.called.items() if who == person]:
             del self.called[alias]
         if person[0] != "phone":
@@ -169,9 +224,9 @@ class Model:
         for number, held in self.cards.items():
             if number in cards:
                 version = None if held.version is None else held.version + 1
-                self.cards[number] = Card(version)
+                self.cards[number] = Card(version, visit_phone=NOBODYS)
             elif held.visit_phone == person[1]:
-                held.visit_phone = None
+                held.visit_phone = NOBODYS
 
     def counted(self) -> dict[Person | None, tuple[int, int]]:
         """Visit days and money of everybody, and of nobody."""
@@ -259,25 +314,32 @@ class People(RuleBasedStateMachine):
         told = Visit(version, said, of_card, phone, status == "attended", amount, day)
         self.model.told_visit(id, told, now)
 
-    @rule(phone=st.none() | PHONES, name=NAMES, late=LATENESS, wait=st.integers(0, 3))
-    def writes(self, phone: str | None, name: str, late: int, wait: int) -> None:
+    @rule(
+        phone=st.none() | PHONES,
+        name=NAMES,
+        starts=st.booleans(),
+        late=LATENESS,
+        wait=st.integers(0, 3),
+    )
+    def writes(self, phone: str | None, name: str, starts: bool, late: int, wait: int) -> None:
         now = self.later(wait)
-        told = writes(TENANT, now - late, f"m{self.number}", phone, name)
+        text = "START" if starts else "ok"
+        told = writes(TENANT, now - late, f"m{self.number}", phone, name, text)
         self.tell(told | {"received_at": stamp(now)})
-        self.model.wrote(phone, (BSUID, f"KZ.{name}"), now - late)
+        self.model.wrote(phone, (BSUID, f"KZ.{name}"), now - late, starts, now)
 
     @rule(name=NAMES, wait=st.integers(0, 3))
     def chats(self, name: str, wait: int) -> None:
         now = self.later(wait)
         self.tell(telegram(TENANT, now, f"m{self.number}", name))
-        self.model.wrote(None, ("telegram", name), now)
+        self.model.wrote(None, ("telegram", name), now, False, now)
 
     @rule(phone=PHONES, name=NAMES, late=LATENESS, wait=st.integers(0, 3))
     def is_written_to(self, phone: str, name: str, late: int, wait: int) -> None:
         now = self.later(wait)
         told = is_written_to(TENANT, now - late, f"m{self.number}", phone, name)
         self.tell(told | {"received_at": stamp(now)})
-        self.model.point((BSUID, f"KZ.{name}"), ("phone", phone), now - late)
+        self.model.written_to(phone, (BSUID, f"KZ.{name}"), now - late, now)
 
     @rule(
         person=PHONES.map(lambda phone: ("phone", phone))
@@ -288,7 +350,7 @@ class People(RuleBasedStateMachine):
     def wants_to_be_forgotten(self, person: Person, wait: int, meant: bool) -> None:
         if meant:
             self.tell(forget(TENANT, self.later(wait), id_of(person)))
-            self.model.forget(person)
+            self.model.forget(person, self.now)
 
     @precondition(lambda self: self.folded < len(self.lines))
     @rule()
