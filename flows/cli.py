@@ -35,6 +35,7 @@ COMMANDS = {
     "preview": ("flows.preview:command", "What other settings would have sent, and would send."),
     "explain": ("flows.explain:command", "A customer's whole path, and why each message came."),
     "state": ("flows.state:command", "Verify, keep and put back the snapshots of lanes."),
+    "forget": ("flows.forget:command", "Forget a customer everywhere, and prove it."),
     "uplift": ("flows.uplift:command", "Did they come back because of it?"),
     "settings": ("flows.settings:command", "Check, publish and show tenants' settings."),
     "schemas": ("flows.cli:schemas", "JSON Schemas of everything that travels."),

@@ -37,6 +37,8 @@ class RecordsTopic:
         self._is_reached = False
         self._added = 0
         self._failures: Counter[str] = Counter()
+        self.last = -1
+        """The offset of the record that was taken last."""
 
     def append(
         self,
@@ -74,6 +76,8 @@ class RecordsTopic:
                 "the same command can be run again"
             )
 
-    def _delivered(self, error: Any, _: Any) -> None:
+    def _delivered(self, error: Any, message: Any) -> None:
         if error is not None:
             self._failures[error.str()] += 1
+        else:
+            self.last = message.offset()

@@ -81,7 +81,7 @@ TOPICS = {
             "profiles.ndjson",
             "customer_id",
             "Customers as they are; the last value of a key is the truth.",
-            {"cleanup.policy": "compact"},
+            {"cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)},
             ("profile", "tombstone"),
         ),
         Topic(
