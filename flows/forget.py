@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import click
@@ -144,21 +145,20 @@ class Following:
 
     def ends(self, streams: Sequence[str]) -> dict[Place, int]:
         """The ends of these streams' partitions now."""
-        from confluent_kafka import Consumer, KafkaException, TopicPartition
+        from confluent_kafka import Consumer, TopicPartition
 
-        from flows.positions import ANSWER_SECONDS
+        from sources.answers import ANSWER_SECONDS, answered
 
         consumer = Consumer(self._properties | {"group.id": "flowsell-forget"})
+
+        def end(place: Place) -> int:
+            one = TopicPartition(TOPICS[place.stream].name, place.partition)
+            return int(consumer.get_watermark_offsets(one, ANSWER_SECONDS)[1])
+
+        lanes = range(self._environment.lanes)
+        places = [Place(stream, lane) for stream in streams for lane in lanes]
         try:
-            return {
-                Place(stream, lane): consumer.get_watermark_offsets(
-                    TopicPartition(TOPICS[stream].name, lane), ANSWER_SECONDS
-                )[1]
-                for stream in streams
-                for lane in range(self._environment.lanes)
-            }
-        except KafkaException as failure:
-            raise EngineError(f"Kafka does not answer: {failure.args[0].str()}") from None
+            return {place: answered(partial(end, place)) for place in places}
         finally:
             consumer.close()
 
@@ -173,7 +173,7 @@ class Following:
         return None
 
     def _values(self, begins: Mapping[Place, int], ends: Mapping[Place, int]) -> Iterator[bytes]:
-        from confluent_kafka import Consumer, TopicPartition
+        from confluent_kafka import Consumer, KafkaError, TopicPartition
 
         asked: dict[str, Any] = {
             "group.id": "flowsell-forget",
@@ -194,9 +194,10 @@ class Following:
                 if time.monotonic() > self._deadline:
                     raise EngineError("Kafka: nothing comes of the profiles' topic")
                 for message in consumer.consume(10_000, LOOK_SECONDS):
-                    if message.error() is None:
+                    error = message.error()
+                    if error is None:
                         yield message.value() or b""
-                    else:  # nothing but an end: what was asked for lies before it
+                    elif error.code() == KafkaError._PARTITION_EOF:
                         open_places.discard(Place("profiles", message.partition() or 0))
         finally:
             consumer.close()

@@ -107,14 +107,14 @@ class KeptInClickHouse:
     stream = "aggregates"
 
     def __init__(self, bridge: Bridge, server: Server) -> None:
-        self._bridge, self._server = bridge, server
+        self._bridge, self.server = bridge, server
         self._connection = bridge.connection
         self._reads = ClickHouse(server)
         self._reads.open()
         migrate_clickhouse(self._reads)
 
     def engine(self) -> Engine:
-        return WarehouseEngine(self._server)
+        return WarehouseEngine(self.server)
 
     def nowhere(self) -> Engine:
         return WarehouseEngine(Server("127.0.0.1", 1))
@@ -147,7 +147,7 @@ class KeptInClickHouse:
     def clear(self) -> None:
         self.come_back()
         self.accept_places()
-        for table in ("customer_segments", "progress", "log"):
+        for table in ("customer_segments", "segment_changes", "forgotten", "progress", "log"):
             self._reads.command(f"TRUNCATE TABLE flowsell.{table}")
 
 

@@ -357,6 +357,20 @@ def test_nothing_that_is_saved_afterwards_tells_phone_or_name(tmp_path: Path, de
     assert tells(folder, state) == set()
 
 
+def test_within_forty_snapshots_of_a_quiet_lane_no_file_of_before_is_left(tmp_path: Path) -> None:
+    beats = [heartbeat(at(number)) for number in range(10, 51)]
+    lines = lines_of([RULES, *LIFE, forgotten(4), *beats])
+    state, store = LaneState(0, ID_KEY), SnapshotStore(tmp_path.as_uri(), {})
+    begun = len(lines) - len(beats) - 1
+    feed({0: state}, lines, 0, begun, Streams())
+    store.save(state)
+    assert tells(tmp_path, state)
+    for end in range(begun, len(lines)):
+        feed({0: state}, lines, end, end + 1, Streams())
+        store.save(state)
+    assert tells(tmp_path, state) == set()
+
+
 def tells(folder: Path, like: LaneState) -> set[str]:
     """What the stored columns of the lane's files tell of Anna."""
     files = sorted(folder.rglob("*.arrows"))
