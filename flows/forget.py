@@ -172,6 +172,20 @@ class Following:
                     return str(said["customer_id"])
         return None
 
+    def heir(self, customer: str) -> str | None:
+        """Whom an id was merged into, as the topic says last; ``None`` for any other id."""
+        from confluent_kafka import OFFSET_BEGINNING
+
+        place = Place("profiles", lane_of(customer, self._environment.lanes))
+        end = {place: self.ends(("profiles",))[place]}
+        found: str | None = None
+        for value in self._values({place: OFFSET_BEGINNING}, end if end[place] else {}):
+            if customer.encode() in value:
+                said = msgspec.json.decode(value)
+                if said["customer_id"] == customer:
+                    found = said.get("merged_into")
+        return found
+
     def _values(self, begins: Mapping[Place, int], ends: Mapping[Place, int]) -> Iterator[bytes]:
         from confluent_kafka import Consumer, KafkaError, TopicPartition
 
@@ -220,17 +234,17 @@ def follow(
             return Report(tenant, customer, wish.position, is_clean=False, traces=[])
         following.until(lambda: following.is_folded(wish), "the engagement flow has not come to it")
         answered = following.answer(wish, begins)
-        ids = sorted({customer, answered or customer})
-        traces = [
-            Trace("state", "forgotten now" if answered else "was forgotten before", 0, 0, None)
-        ]
+        person = answered or following.heir(customer) or customer
+        ids = sorted({customer, person})
+        said = "forgotten now" if answered else "was forgotten before"
+        traces = [Trace("state", said, 0, 0, None)]
         for store in stores:
-            if answered not in (None, customer):
+            if person != customer:
                 before[store.name] = store.count(tenant, ids)
             traces.append(_emptied(following, store, wish, ids, before[store.name]))
         traces += _aging(environment, wish)
     is_clean = all(trace.now == 0 or trace.until is not None for trace in traces)
-    return Report(tenant, ids[0] if answered is None else answered, wish.position, is_clean, traces)
+    return Report(tenant, person, wish.position, is_clean, traces)
 
 
 def _emptied(
@@ -248,7 +262,8 @@ def _emptied(
     except EngineError as late:
         return Trace(store.name, str(late), before, store.count(wish.tenant, ids), None)
     store.erase(wish.tenant, ids, wish.position)
-    return Trace(store.name, "emptied", before, store.count(wish.tenant, ids), None)
+    left = store.count(wish.tenant, ids)
+    return Trace(store.name, "still tells something" if left else "emptied", before, left, None)
 
 
 def _aging(environment: Environment, wish: Wish) -> list[Trace]:
@@ -264,7 +279,7 @@ def _aging(environment: Environment, wish: Wish) -> list[Trace]:
 
 @click.command("forget")
 @click.argument("tenant")
-@click.argument("phone", required=False)
+@click.argument("written", metavar="PHONE", nargs=-1)
 @click.option(
     "--customer-id", "customer", metavar="ID", help="Who has no phone, or is known by id."
 )
@@ -274,7 +289,7 @@ def _aging(environment: Environment, wish: Wish) -> list[Trace]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     tenant: str,
-    phone: str | None,
+    written: tuple[str, ...],
     customer: str | None,
     country: str | None,
     waits: bool,
@@ -282,12 +297,13 @@ def command(
     as_json: bool,
 ) -> int:
     """Forget a customer of TENANT everywhere, and prove it; exit code 0 only if it is so."""
-    if (phone is None) == (customer is None):
+    phone = " ".join(written)  # a part of it in an error would be told
+    if bool(phone) == (customer is not None):
         raise click.UsageError("give either PHONE or --customer-id")
     environment = read_environment()
     require(environment, "forget", "kafka")
     configure(environment.log)
-    if phone is not None:
+    if phone:
         require(environment, "forget", "id_key")
         assert environment.id_key is not None
         if country is None and not phone.lstrip(" (").startswith("+"):

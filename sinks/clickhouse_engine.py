@@ -45,7 +45,9 @@ CONNECT_SECONDS = 10
 ANSWER_SECONDS = 120
 _LONGEST = 300
 
-_OF_CHDB = frozenset(("data", "metadata", "status", "store", "tmp", "user_defined"))
+_OF_CHDB = frozenset(
+    ("data", "metadata", "metadata_dropped", "status", "store", "tmp", "user_defined")
+)
 _LOCKED = "status"
 
 _ON_THE_WAY = re.compile(

@@ -203,6 +203,11 @@ def test_late_status_merge_withdrawal_and_forgetting_are_followed_through_every_
     assert (code, report["traces"][0]["what"]) == (0, "was forgotten before")
     assert_forgotten(stores)
     assert stores.profile(of(VERA))["segment"] == "000"
+    for said in ("forgotten now", "was forgotten before"):
+        code, report = forget(capsys, "--customer-id", ALONE)
+        assert (code, report["customer_id"]) == (0, of(VERA))
+        assert report["traces"][0]["what"] == said
+    assert stores.profile(of(VERA))["forgotten"]
     assert [process.end() for process in reversed(stores.processes)] == [0, 0, 0]
 
 
@@ -247,3 +252,6 @@ def test_a_wish_that_nobody_folds_is_told_and_goes_on_with_the_same_command(
     assert run(["forget", TENANT, "8 701 123 45 67"]) == 2
     assert "give it with its +, or --country" in capsys.readouterr().err
     assert run([*wish[:2], "--customer-id", "77011234567"]) == 2
+    for arguments in ([], ["8", "701", "12", "3x"], ["+7701123456x", "--customer-id", of(ANNA)]):
+        assert run(["forget", TENANT, *arguments, "--country", "KZ"]) == 2
+        assert "3x" not in capsys.readouterr().err

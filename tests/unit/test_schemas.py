@@ -284,7 +284,9 @@ def test_topics_keep_what_the_contract_says() -> None:
     kept = {topic.name: topic.config.get("retention.ms") for topic in TOPICS.values()}
     assert kept["flowsell.records.v1"] == kept["flowsell.records.v1.dlq"] == str(14 * day)
     assert kept["flowsell.commands.v1"] == str(7 * day)
-    assert TOPICS["profiles"].config == {"cleanup.policy": "compact"}
+    # For ever, and what was before the last value of a key, which may name somebody, for a day.
+    compacted = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(day)}
+    assert TOPICS["profiles"].config == compacted
     assert TOPICS["records"].config["message.timestamp.type"] == "LogAppendTime"
     assert TOPICS["records"].config["max.message.bytes"] == str(16 * 1024 * 1024)
     assert TOPICS["dead_letters"].config["max.message.bytes"] == str(16 * 1024 * 1024)
