@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -25,12 +24,17 @@ from flows.environment import Environment, read_environment, require
 from flows.forget_report import Report, Trace, print_report
 from flows.logging import configure
 from flows.progress import progress
+from flows.summary import print_json
 from schemas.durations import DAY_MS
 from schemas.engines import EngineError
 from schemas.keys import customer_id, lane_of
+from schemas.outputs import Tombstone
 from schemas.slices import Place
 from schemas.topics import TOPICS
 from sinks.traces import Traces
+
+if TYPE_CHECKING:
+    from flows.topic_reader import TopicReader
 
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.25
@@ -42,6 +46,8 @@ _COMPACTED = timedelta(days=2)
 
 _BASES = timedelta(days=1)
 _ID = re.compile("[0-9a-f]{32}")
+_FORGOTTEN, _MERGED = b'"forgotten":true', b'"merged_into":"'
+_tombstone = msgspec.json.Decoder(Tombstone).decode
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,13 @@ class Following:
         self._environment = environment
         self._properties = client_properties(environment)
         Topics(self._properties).check(environment.lanes)
+        self._readers: dict[str, TopicReader] = {}
         self._deadline = time.monotonic() + patience
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        for reader in self._readers.values():
+            reader.close()
 
     def publish(self, tenant: str, customer: str) -> Wish:
         """The wish in the log, its delivery verified."""
@@ -145,76 +157,44 @@ class Following:
 
     def ends(self, streams: Sequence[str]) -> dict[Place, int]:
         """The ends of these streams' partitions now."""
-        from confluent_kafka import Consumer, TopicPartition
-
-        from sources.answers import ANSWER_SECONDS, answered
-
-        consumer = Consumer(self._properties | {"group.id": "flowsell-forget"})
-
-        def end(place: Place) -> int:
-            one = TopicPartition(TOPICS[place.stream].name, place.partition)
-            return int(consumer.get_watermark_offsets(one, ANSWER_SECONDS)[1])
-
         lanes = range(self._environment.lanes)
-        places = [Place(stream, lane) for stream in streams for lane in lanes]
-        try:
-            return {place: answered(partial(end, place)) for place in places}
-        finally:
-            consumer.close()
+        return {
+            Place(stream, lane): self._end(stream, lane) for stream in streams for lane in lanes
+        }
 
     def answer(self, wish: Wish, begins: Mapping[Place, int]) -> str | None:
         """Whose tombstone the fold has answered with; ``None``: it stood already."""
-        mark = b'"forgotten":true'
-        for value in self._values(begins, self.ends(("profiles",))):
-            if mark in value:
-                said = msgspec.json.decode(value)
-                if said["tenant"] == wish.tenant and said["position"] == wish.position:
-                    return str(said["customer_id"])
+        for place, begin in begins.items():
+            for message in self._reader(place.stream).messages(place.partition, begin):
+                if (value := message.value()) and _FORGOTTEN in value:
+                    said = _tombstone(value)
+                    if said.tenant == wish.tenant and said.position == wish.position:
+                        return said.customer_id
         return None
 
     def heir(self, customer: str) -> str | None:
         """Whom an id was merged into, as the topic says last; ``None`` for any other id."""
-        from confluent_kafka import OFFSET_BEGINNING
+        last: bytes | None = None
+        lane = lane_of(customer, self._environment.lanes)
+        for message in self._reader("profiles").messages(lane):
+            if message.key() == customer.encode():
+                last = message.value()
+        return _tombstone(last).merged_into if last and _MERGED in last else None
 
-        place = Place("profiles", lane_of(customer, self._environment.lanes))
-        end = {place: self.ends(("profiles",))[place]}
-        found: str | None = None
-        for value in self._values({place: OFFSET_BEGINNING}, end if end[place] else {}):
-            if customer.encode() in value:
-                said = msgspec.json.decode(value)
-                if said["customer_id"] == customer:
-                    found = said.get("merged_into")
-        return found
+    def _reader(self, stream: str) -> TopicReader:
+        from flows.topic_reader import TopicReader
 
-    def _values(self, begins: Mapping[Place, int], ends: Mapping[Place, int]) -> Iterator[bytes]:
-        from confluent_kafka import Consumer, KafkaError, TopicPartition
+        if stream not in self._readers:
+            name = TOPICS[stream].name
+            self._readers[stream] = TopicReader(self._environment, name, "flowsell-forget")
+        return self._readers[stream]
 
-        asked: dict[str, Any] = {
-            "group.id": "flowsell-forget",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-        }
-        open_places = {place for place in ends if begins[place] < ends[place]}
-        consumer = Consumer(self._properties | asked)
-        try:
-            consumer.assign(
-                [
-                    TopicPartition(TOPICS[place.stream].name, place.partition, begins[place])
-                    for place in open_places
-                ]
-            )
-            while open_places:
-                if time.monotonic() > self._deadline:
-                    raise EngineError("Kafka: nothing comes of the profiles' topic")
-                for message in consumer.consume(10_000, LOOK_SECONDS):
-                    error = message.error()
-                    if error is None:
-                        yield message.value() or b""
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        open_places.discard(Place("profiles", message.partition() or 0))
-        finally:
-            consumer.close()
+    def _end(self, stream: str, lane: int) -> int:
+        from confluent_kafka import TopicPartition
+
+        reader = self._reader(stream)
+        one = TopicPartition(TOPICS[stream].name, lane)
+        return int(reader.asked(lambda: reader.consumer.get_watermark_offsets(one, 10))[1])
 
 
 def follow(
@@ -223,6 +203,7 @@ def follow(
     """Publishes the wish, and looks after it in every store."""
     following = Following(environment, patience)
     with ExitStack() as opened:
+        opened.callback(following.close)
         stores = traces_of(environment)
         for store in stores:
             opened.callback(store.close)
@@ -315,7 +296,7 @@ def command(
     with progress("forgetting", 0, shown=not as_json):
         report = follow(environment, tenant, customer, waits, patience)
     if as_json:
-        click.echo(msgspec.json.encode(report))
+        print_json(msgspec.to_builtins(report))
     else:
         print_report(report, waits)
     return 0 if report.is_clean or not waits else 3
