@@ -167,5 +167,6 @@ def test_a_forgotten_customers_contacts_stay_in_the_totals() -> None:
     log = [*salon(), asks(), receipt(ASKED + SECOND), forgotten]
     assert funnel(*log) == {"commanded": 1, "accepted": 1}
     assert list(uplift(*log).values()) == [{"customers": 1}]
-    again = [known(LATER + MINUTE, version=9), asks(LATER + HOUR, "q2")]
+    starts = writes(TENANT, LATER + SECOND, "q9", PHONE[1:], None, "START")
+    again = [starts, known(LATER + MINUTE, version=9), asks(LATER + HOUR, "q2")]
     assert list(uplift(*log, *again).values()) == [{"customers": 2}], "who was forgotten is nobody"

@@ -12,7 +12,7 @@ from sinks.clickhouse_rows import TABLES
 from sinks.migrations import Migration, pending, shipped, statements
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "clickhouse.md"
-OWN = {"log", "progress"}
+OWN = {"log", "progress", "forgotten"}
 """Tables that are the sink's own, and nobody's report."""
 
 FILES = [Migration("001_a", "CREATE a;"), Migration("002_b", "CREATE b;")]
