@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from flows.environment import Environment, read_environment, require
+from flows.environment import (
+    Environment,
+    EnvironmentMistake,
+    read_environment,
+    read_from,
+    require,
+)
 from flows.forget_report import Report, Trace, print_report
 from flows.logging import configure
 from flows.progress import progress
@@ -100,7 +106,20 @@ def traces_of(environment: Environment) -> list[Traces]:
         found.append(TracesInValkey(environment.valkey))
     if environment.clickhouse is not None:
         found.append(TracesInClickHouse(target_of(environment.clickhouse)))
+    if environment.mongo is not None:
+        found.append(_archive(environment.mongo))
     return found
+
+
+def _archive(url: str) -> Traces:
+    try:
+        from sinks.mongo import TracesInMongo
+    except ModuleNotFoundError:
+        raise EnvironmentMistake(
+            "FLOWSELL_MONGO: needs pymongo, which comes with flowsell-stream[mongo]"
+        ) from None
+    with read_from("FLOWSELL_MONGO"):
+        return TracesInMongo(url)
 
 
 def old_files(uri: str | None, wish: Wish) -> int:

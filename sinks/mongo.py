@@ -12,7 +12,7 @@ it is old: an index on its time sees to that.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -264,15 +264,61 @@ class MessagesInMongo:
             self._client.close()
             self._client = None
 
-    @contextmanager
-    def _answers(self) -> Iterator[None]:
-        """What MongoDB refuses inside is an ``EngineError``; none repeats what was written."""
-        try:
-            yield
-        except BulkWriteError as refusal:
-            codes = sorted({each["code"] for each in refusal.details["writeErrors"]})
-            raise EngineError(f"{self}: refuses rows: code {codes}") from None
-        except PyMongoError as error:
-            code = getattr(error, "code", None)
-            told = type(error).__name__ if code is None else f"{type(error).__name__} ({code})"
-            raise EngineError(f"{self}: {told}") from None
+    def _answers(self) -> AbstractContextManager[None]:
+        return answers(str(self))
+
+
+class TracesInMongo:
+    """Messages: the flow itself deletes them; of an id that was merged before, this does."""
+
+    name = "mongo"
+    streams: tuple[str, ...] = (STREAM,)
+
+    def __init__(self, url: str) -> None:
+        self._name = str(MessagesInMongo(url))
+        self._client = connection(url)
+        self._database = self._client.get_default_database(DATABASE)
+
+    def open(self) -> None:
+        """Whether it answers."""
+        self.places()
+
+    def places(self) -> Mapping[Place, int]:
+        """As the flow has noted them."""
+        with answers(self._name):
+            return {place_of(each["_id"]): each["next"] for each in self._database.progress.find()}
+
+    def count(self, tenant: str, ids: Sequence[str]) -> int:
+        """Messages."""
+        asked = {"tenant": tenant, "customer_id": {"$in": [*ids]}}
+        with answers(self._name):
+            return self._database.messages.count_documents(asked)
+
+    def erase(self, tenant: str, ids: Sequence[str], position: int) -> None:
+        """The wish under each id, then what is of before it."""
+        gone = {"tenant": tenant, "customer_id": {"$in": [*ids]}, "position": {"$lt": position}}
+        with answers(self._name):
+            for each in ids:
+                wish = {"$max": {"position": position}}
+                self._database.forgotten.update_one(
+                    {"_id": person(tenant, each)}, wish, upsert=True
+                )
+            self._database.messages.delete_many(gone)
+
+    def close(self) -> None:
+        """Let go of MongoDB."""
+        self._client.close()
+
+
+@contextmanager
+def answers(name: str) -> Iterator[None]:
+    """What MongoDB refuses inside is an ``EngineError``; none repeats what was written."""
+    try:
+        yield
+    except BulkWriteError as refusal:
+        codes = sorted({each["code"] for each in refusal.details["writeErrors"]})
+        raise EngineError(f"{name}: refuses rows: code {codes}") from None
+    except PyMongoError as error:
+        code = getattr(error, "code", None)
+        told = type(error).__name__ if code is None else f"{type(error).__name__} ({code})"
+        raise EngineError(f"{name}: {told}") from None

@@ -9,14 +9,17 @@ import pytest
 
 from schemas.slices import Place
 from sinks.clickhouse_engine import ClickHouse
+from sinks.mongo import TracesInMongo
 from sinks.traces import Traces, TracesInClickHouse, TracesInPostgres, TracesInValkey
 from sinks.warehouse import WarehouseEngine
 from tests.stores import (
     Kept,
     KeptInClickHouse,
+    KeptInMongo,
     close_opened,
     customer,
     kept,
+    mongo_server,
     opened,
     postgres_server,
     tombstone,
@@ -27,7 +30,7 @@ TENANT, WISH = "salon", 9
 ONE, OTHER = customer(1), customer(2)
 
 
-@pytest.fixture(scope="module", params=["clickhouse", "postgres", "valkey"])
+@pytest.fixture(scope="module", params=["clickhouse", "postgres", "valkey", "mongo"])
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Kept]:
@@ -47,6 +50,8 @@ def there(engine: Kept) -> Iterator[Kept]:
 def traces_in(there: Kept) -> Traces:
     if isinstance(there, KeptInClickHouse):
         return TracesInClickHouse(there.server)
+    if isinstance(there, KeptInMongo):
+        return TracesInMongo(mongo_server().url)
     if there.engine().name == "postgres":
         return TracesInPostgres(postgres_server().url)
     return TracesInValkey(valkey_server().url)
@@ -54,6 +59,9 @@ def traces_in(there: Kept) -> Traces:
 
 def gone(there: Kept) -> bytes:
     """What the topic says of one who was forgotten."""
+    if isinstance(there, KeptInMongo):
+        said = {"said": "forgotten", "tenant": TENANT, "customer_id": ONE, "position": WISH}
+        return json.dumps(said).encode()
     if not isinstance(there, KeptInClickHouse):
         return tombstone(1, WISH, into=None)
     return there.message(1, WISH, "")
@@ -105,3 +113,15 @@ def test_segment_changes_are_deleted_and_an_older_one_that_comes_again_shows_now
     seen = reads.rows("SELECT customer_id, `to` FROM flowsell.segment_changes_now ORDER BY 1")
     reads.close()
     assert seen == [(ONE, "312"), (OTHER, "312")]
+
+
+@pytest.mark.parametrize("engine", ["mongo"], indirect=True)
+def test_messages_of_who_was_forgotten_under_an_earlier_id_go_and_stay_away(there: Kept) -> None:
+    engine, traces = opened(there.engine()), traces_in(there)
+    for _ in range(2):
+        engine.add(there.stream, [there.message(2, 7, "b"), there.message(3, 8, "c")])
+        engine.write(engine.take(), {})
+        traces.erase(TENANT, [ONE, OTHER], WISH)
+        assert traces.count(TENANT, [ONE, OTHER]) == 0
+    traces.close()
+    assert there.there() == {customer(3): "c"}
