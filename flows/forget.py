@@ -237,7 +237,7 @@ def follow(
         person = answered or following.heir(customer) or customer
         ids = sorted({customer, person})
         said = "forgotten now" if answered else "was forgotten before"
-        traces = [Trace("state", said, 0, 0, None)]
+        traces = [Trace("state", said, None, 0, None)]
         for store in stores:
             if person != customer:
                 before[store.name] = store.count(tenant, ids)
