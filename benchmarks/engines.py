@@ -63,10 +63,10 @@ class PostgresServer:
         return str(self._server.get_uri())
 
     def cpu_seconds(self) -> float:
-        """What it and those of its children that live have used."""
+        """What it and its children have used, those that have ended too."""
         process = self._server.get_postmaster_info().process
         family = [process, *process.children(recursive=True)]
-        return float(sum(sum(each.cpu_times()[:2]) for each in family))
+        return float(sum(sum(each.cpu_times()[:4]) for each in family))
 
     def kill(self) -> None:
         """SIGKILL, as a lost machine would; its children follow."""

@@ -94,7 +94,14 @@ class Site:
 
     def start(self, instance: str = "bench-0", *options: str, state: Path | None = None) -> Engine:
         """An engine of the group; ``state`` where it shall not be the site's."""
-        environment = {
+        environment = self.environment(instance, state)
+        engine = Engine(environment, self.folder / f"{instance}.log", *options)
+        self._engines.append(engine)
+        return engine
+
+    def environment(self, instance: str, state: Path | None = None) -> dict[str, str]:
+        """What an engine of the group is told."""
+        return {
             "FLOWSELL_KAFKA": self.bootstrap,
             "FLOWSELL_STATE": (state or self.state).as_uri(),
             "FLOWSELL_INSTANCE": instance,
@@ -103,9 +110,6 @@ class Site:
             "FLOWSELL_LOG": "json",
             "FLOWSELL_OPS_PORT": "0",
         }
-        engine = Engine(environment, self.folder / f"{instance}.log", *options)
-        self._engines.append(engine)
-        return engine
 
     def append(self, chunks: Iterable[Chunk]) -> int:
         """Appends chunks to their lanes; returns once the log has them: how many records."""
