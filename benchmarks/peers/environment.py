@@ -45,18 +45,17 @@ def program(peer: Peer, say: Callable[[str], None]) -> list[str]:
 
 def version_of(peer: Peer) -> str:
     """As it is pinned."""
-    match peer.origin:
-        case "lock" if peer.name == "postgres":
-            return versions_of_stores()["postgres"]
-        case "flowsell" | "lock":
-            return metadata.version(peer.package)
-        case "requirements":
-            told = _HERE / _SHARED.get(peer.name, peer.name) / "requirements.txt"
-            pattern = rf"^{peer.package}(?:\[.*\])?==(\S+)"
-        case "maven":
-            told = _HERE / peer.name / "pom.xml"
-            pattern = rf"<artifactId>{peer.package}</artifactId>\s*<version>([^<]*)<"
-    found = re.search(pattern, told.read_text(encoding="utf-8"), re.MULTILINE)
+    folder = _HERE / _SHARED.get(peer.name, peer.name)
+    if peer.name == "postgres":
+        return versions_of_stores()["postgres"]
+    if peer.origin == "requirements":
+        pins, pattern = folder / "requirements.txt", rf"^{peer.package}(?:\[.*\])?==(\S+)"
+    elif peer.origin == "maven":
+        pins = folder / "pom.xml"
+        pattern = rf"<artifactId>{peer.package}</artifactId>\s*<version>([^<]*)<"
+    else:
+        return metadata.version(peer.package)
+    found = re.search(pattern, pins.read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else ""
 
 

@@ -128,8 +128,16 @@ def _backlog(its: Trial, tree: Tree, window: int, phase: int) -> Run:
     count = its.append(chunks)
     if not its.peer.reads_open:
         begin, cpu = time.time(), tree.cpu_seconds()
-    seconds = _until(its, tree, phase, seen) - begin
-    return Run(count, seconds, tree.cpu_seconds() - cpu)
+    used, told = cpu, seen
+
+    def turn() -> None:
+        nonlocal used, told
+        tree.look()
+        if len(its.outputs.told) > told:  # what it idles after the last output is not the job's
+            used, told = tree.cpu_seconds(), len(its.outputs.told)
+
+    last = its.outputs.until(its.markers(phase), turn, PATIENCE_SECONDS, seen)
+    return Run(count, last - begin, used - cpu)
 
 
 def _restart(its: Trial, tree: Tree, phase: int, figures: Figures, say: Say) -> Tree:
@@ -161,7 +169,7 @@ def _killed(
     figures.lost, figures.twice = found.lost, found.twice
     say(
         f"{its.peer.name}: caught up {figures.caught_up_seconds} s after kill -9, "
-        f"{found.lost:,} lost, {found.twice:,} twice"
+        f"{found.lost:,} lost, {found.twice or 0:,} twice"
     )
     return tree
 
@@ -179,16 +187,23 @@ def _hold(
         its.outputs.look(max(due - time.monotonic(), 0.001))
     its.append(its.log.markers(phase))
     _until(its, tree, phase, seen)
-    waited = [_waited_ms(each) for each in its.outputs.told[seen:]]
+    waited = _waited_ms(its.outputs.told[seen:])
+    if not waited:
+        return
     figures.held_rate = rate
     figures.p99_ms = round(float(np.percentile(waited, 99)), 1)
     say(f"{its.peer.name}: p99 {figures.p99_ms:,.0f} ms at {rate:,} records/s")
 
 
-def _waited_ms(told: Told) -> float:
-    at = orjson.loads(told.value)["at"]
-    appended = datetime.fromisoformat(at).timestamp() if isinstance(at, str) else at / 1000
-    return (told.received - appended) * 1000
+def _waited_ms(told: list[Told]) -> list[float]:
+    """Of the changes that tell when the record was appended that caused them."""
+    waited = []
+    for each in told:
+        at = orjson.loads(each.value).get("at")
+        if at is not None:
+            appended = datetime.fromisoformat(at).timestamp() if isinstance(at, str) else at / 1000
+            waited.append((each.received - appended) * 1000)
+    return waited
 
 
 def _batch(its: Trial, size: Size, say: Say) -> Figures:

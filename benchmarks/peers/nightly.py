@@ -45,11 +45,12 @@ class Inbox:
         ended = 0
         while ended < self._lanes:
             values = []
-            for message in self._consumer.consume(_MOST, 0.2):
+            messages: Any = self._consumer.consume(_MOST, 0.2)
+            for message in messages:
                 if message.error() is None:
                     values.append(message.value() or b"")
-                elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # its name
-                    ended += 1
+                    continue
+                ended += message.error().code() == KafkaError._PARTITION_EOF
             if values:
                 yield values
 

@@ -17,9 +17,11 @@ from confluent_kafka import Consumer, TopicPartition
 
 from schemas.engines import EngineError
 
-_SETTLED_SECONDS = 1.0
-"""So long nothing more must come once the markers are there."""
+_SETTLED_SECONDS = 2.5
+"""So long nothing more must come once the markers are there: more than a checkpoint of a second."""
 _MOST = 10_000
+_TAKEN_BACK = ("pathway_diff", b"-1")
+"""Pathway tells the end of a row before the row that takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Outputs:
             self.told += [
                 Told(now, (message.key() or b"").decode(), message.value() or b"")
                 for message in messages
-                if message.error() is None
+                if message.error() is None and _is_told(message)
             ]
 
     def until(
@@ -87,9 +89,14 @@ class Outputs:
         self._consumer.close()
 
 
+def _is_told(message: Any) -> bool:
+    """Whether a message tells a segment, and does not only take the one before back."""
+    return message.value() is not None and _TAKEN_BACK not in (message.headers() or ())
+
+
 def share_right(told: list[Told], owed: dict[str, str]) -> float:
     """Share of the customers whose last change leads to the segment that they are owed."""
-    final = {each.key: orjson.loads(each.value)["to"] for each in told}
+    final: dict[str, str] = {each.key: orjson.loads(each.value)["to"] for each in told}
     return sum(final.get(key) == code for key, code in owed.items()) / len(owed)
 
 
@@ -99,22 +106,24 @@ class Harm:
 
     lost: int
     """Changes that are missing: one leads from a segment to which none has led."""
-    twice: int
-    """Messages that were there already."""
+    twice: int | None
+    """Messages that were there already; a peer that tells rows, not changes, has no such thing."""
 
 
 def harm(told: list[Told], owed: dict[str, str]) -> Harm:
-    """Follow each customer from segment to segment."""
+    """Follow each customer from segment to segment; where rows are told, look at their end."""
     at: dict[str, str] = {}
     seen: set[tuple[str, bytes]] = set()
     lost = twice = 0
+    is_change = True
     for each in told:
         if (each.key, each.value) in seen:
             twice += 1
             continue
         seen.add((each.key, each.value))
         change: dict[str, Any] = orjson.loads(each.value)
-        lost += at.get(each.key, "000") != change["from"]
+        is_change = "from" in change
+        lost += is_change and at.get(each.key, "000") != change["from"]
         at[each.key] = change["to"]
     lost += sum(at.get(key) != code for key, code in owed.items())
-    return Harm(lost, twice)
+    return Harm(lost, twice if is_change else None)

@@ -35,7 +35,7 @@ class Tree:
                 stdin=subprocess.DEVNULL,
                 stdout=told,
                 stderr=told,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it only asks the kernel for a signal
+                preexec_fn=die_with_parent,
             )
 
     def _all(self) -> list[psutil.Process]:
@@ -63,7 +63,7 @@ class Tree:
 
     def ended(self) -> bool:
         """Whether the program has done what it was to do; raises where it failed."""
-        code = self._process.poll()
+        code: int | None = self._process.poll()
         if code:
             raise EngineError(f"ended with exit code {code}: {self._last_words()}")
         return code == 0

@@ -75,7 +75,7 @@ class Trial:
     def start(self) -> Tree:
         """Its processes."""
         told = self._site.environment("peer-0") if self._is_ours else self._given.environment()
-        tree = Tree(self._program, told, self._log_file)
+        tree = Tree(self._program, told | dict(self.peer.variables), self._log_file)
         self._trees.append(tree)
         return tree
 

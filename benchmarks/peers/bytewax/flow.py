@@ -29,7 +29,7 @@ Keyed = tuple[str, tuple[Visit, int]]
 Message = KafkaSinkMessage[bytes, bytes]
 
 
-def keyed(message: KafkaSourceMessage[Any, bytes]) -> Keyed | None:
+def keyed(message: KafkaSourceMessage[Any, Any]) -> Keyed | None:
     """By customer, the visit and the append time of its record."""
     visit = read(orjson.loads(message.value))
     if visit is None or message.timestamp is None:
