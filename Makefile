@@ -3,6 +3,7 @@
 #   make test          every test that needs no long run        ARGS="-k midnight"
 #   make check         format, lint, types, imports, schemas
 #   make bench         the published figure                     ARGS=--quick
+#   make bench-peers   the same job by other engines     ARGS="--only faust"
 #   make test-faults   kill -9 and the like, at length          SHORT=1 for a short run
 #   make lock          resolve pyproject.toml anew; make format; make schemas
 
@@ -17,10 +18,10 @@ WORKERS ?= 2
 ARGS ?=
 BENCH ?= fold
 
-.PHONY: help demo test test-faults check bench lock format schemas java clean
+.PHONY: help demo test test-faults check bench bench-peers lock lock-peers format schemas java clean
 
 help:
-	@sed -n '2,7s/^#   //p' Makefile
+	@sed -n '2,8s/^#   //p' Makefile
 
 # Redone when a dependency or the package's own table changes; an interpreter that is there stays.
 $(READY): requirements.lock pyproject.toml .ci/venv
@@ -51,6 +52,15 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/flowsell bench $(BENCH) --json $(ARGS)
+
+# Installs each peer on its own, which takes minutes; the whole run takes half an hour and more.
+bench-peers: $(READY) java
+	$(BIN)/flowsell bench peers --results $(ARGS)
+
+lock-peers: $(READY)
+	for peer in benchmarks/peers/*/requirements.in; do \
+	  $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock-peers" -o "$${peer%.in}.txt" "$$peer"; done
 
 lock: $(READY)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \

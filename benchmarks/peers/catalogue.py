@@ -31,6 +31,8 @@ class Peer:
     """Whether the short form runs it."""
     reads_open: bool = False
     """Whether it sees records before their transaction ends: its clock starts with the first."""
+    settled_seconds: float = 0.5
+    """Silence after which it has nothing more to tell; longer than its commits are apart."""
     variables: tuple[tuple[str, str], ...] = ()
     """Of its environment, where its documentation asks for them."""
 
@@ -48,13 +50,22 @@ PEERS = (
         "faust", "Faust", "stream", "requirements", "faust-streaming", "at least once",
         reads_open=True,
     ),
-    Peer("quix", "Quix Streams", "stream", "requirements", "quixstreams", "exactly once"),
+    Peer(
+        "quix", "Quix Streams", "stream", "requirements", "quixstreams", "exactly once",
+        settled_seconds=3.0,
+    ),
     Peer(
         "pathway", "Pathway", "stream", "requirements", "pathway", "at least once",
         variables=(("PATHWAY_THREADS", "2"),),
     ),
-    Peer("pyflink", "PyFlink DataStream", "stream", "requirements", "apache-flink", "exactly once"),
-    Peer("flink_sql", "Flink SQL", "stream", "requirements", "apache-flink", "exactly once"),
+    Peer(
+        "pyflink", "PyFlink DataStream", "stream", "requirements", "apache-flink", "exactly once",
+        settled_seconds=3.0,
+    ),
+    Peer(
+        "flink_sql", "Flink SQL", "stream", "requirements", "apache-flink", "exactly once",
+        settled_seconds=3.0,
+    ),
     Peer("kafka_streams", "Kafka Streams", "stream", "maven", "kafka-streams", "exactly once"),
     Peer("polars", "polars, nightly", "batch", "lock", "polars", "whole table", is_quick=True),
     Peer("clickhouse", "chDB, nightly", "batch", "lock", "chdb", "whole table", is_quick=True),

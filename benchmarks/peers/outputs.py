@@ -17,8 +17,6 @@ from confluent_kafka import Consumer, TopicPartition
 
 from schemas.engines import EngineError
 
-_SETTLED_SECONDS = 2.5
-"""So long nothing more must come once the markers are there: more than a checkpoint of a second."""
 _MOST = 10_000
 _TAKEN_BACK = ("pathway_diff", b"-1")
 """Pathway tells the end of a row before the row that takes its place."""
@@ -37,8 +35,9 @@ class Told:
 class Outputs:
     """Everything that a peer has told so far, in the order of its partitions."""
 
-    def __init__(self, bootstrap: str, topic: str, lanes: int) -> None:
+    def __init__(self, bootstrap: str, topic: str, lanes: int, settled_seconds: float) -> None:
         self.told: list[Told] = []
+        self._settled_seconds = settled_seconds
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -72,7 +71,7 @@ class Outputs:
         """
         missing, seen, started = set(keys), begin, time.monotonic()
         quiet_since = 0.0
-        while missing or time.monotonic() - quiet_since < _SETTLED_SECONDS:
+        while missing or time.monotonic() - quiet_since < self._settled_seconds:
             self.look(0.05)
             turn()
             new = self.told[seen:]

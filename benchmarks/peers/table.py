@@ -1,7 +1,7 @@
 """Show what was measured of the peers: on a terminal, and in ``RESULTS.md``.
 
 Takes: figures by peer; ``peers/results.json`` keeps those of earlier runs, each with its commit
-Out:   a table; the part of ``RESULTS.md`` between its two marks
+Out:   a table; the part of ``RESULTS.md`` between its two marks; ``peers/results.svg``
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.plot import bars
 
 _KEPT = Path(__file__).resolve().parent / "results.json"
+_PLOT = Path(__file__).resolve().parent / "results.svg"
 _RESULTS = Path(__file__).resolve().parent.parent / "RESULTS.md"
 _BEGIN, _END = "<!-- peers -->", "<!-- /peers -->"
 _NOTHING = "–"
@@ -32,39 +34,53 @@ def _number(name: str, form: str) -> Cell:
     return cell
 
 
-COLUMNS: dict[str, Cell] = {
+_NAME: dict[str, Cell] = {
     "": lambda told: f"{told['title']} {told.get('version', '')}".strip(),
-    "records/s": _number("records_per_second", "{:,}"),
-    "spread": _number("spread", "{:.0%}"),
-    "CPU s / million": _number("cpu_seconds_per_million", "{:,.1f}"),
-    "memory": lambda told: f"{told['rss_bytes'] / 1e6:,.0f} MB" if "rss_bytes" in told else "–",
-    "right": _number("customers_right", "{:.2%}"),
-    "promises": lambda told: str(told.get("promise", _NOTHING)),
-    "lost": _number("lost", "{:,}"),
-    "twice": _number("twice", "{:,}"),
-    "caught up": _number("caught_up_seconds", "{:,.1f} s"),
-    "start": _number("restart_seconds", "{:,.1f} s"),
-    "p99": lambda told: (
-        f"{told['p99_ms']:,.0f} ms at {told['held_rate']:,}/s" if told.get("p99_ms") else "–"
-    ),
-    "refresh": lambda told: (
-        f"{told['refresh_seconds']:,.2f} s, CPU {told['refresh_cpu_seconds']:,.2f} s"
-        if told.get("refresh_seconds")
-        else _NOTHING
-    ),
+}
+_COST: dict[str, Cell] = {
+    "Records/s": _number("records_per_second", "{:,}"),
+    "Spread": _number("spread", "{:.0%}"),
+    "CPU s a million": _number("cpu_seconds_per_million", "{:,.1f}"),
+    "Memory, MB": lambda told: f"{told['rss_bytes'] / 1e6:,.0f}",
+    "Customers right": _number("customers_right", "{:.2%}"),
+    "Refresh, s": _number("refresh_seconds", "{:,.2f}"),
+    "… CPU s": _number("refresh_cpu_seconds", "{:,.2f}"),
+}
+_KILLS: dict[str, Cell] = {
+    "Promises": lambda told: str(told["promise"]),
+    "Lost": _number("lost", "{:,}"),
+    "Twice": _number("twice", "{:,}"),
+    "Caught up, s": _number("caught_up_seconds", "{:,.1f}"),
+    "Start, s": _number("restart_seconds", "{:,.1f}"),
+    "p99, ms": _number("p99_ms", "{:,.0f}"),
+    "… at records/s": _number("held_rate", "{:,}"),
+}
+_TABLES = {
+    "What it costs": _NAME | _COST,
+    "What a kill does, and how late a change is": _NAME | _KILLS,
 }
 
 
 def print_table(told: list[dict[str, Any]], console: Console) -> None:
     """On a terminal."""
-    table = Table(title="the common job, records topic to changes of segment")
-    for number, name in enumerate(COLUMNS):
-        table.add_column(name, justify="right" if number else "left")
-    for each in (one for one in told if "reason" not in one):
-        table.add_row(*(cell(each) for cell in COLUMNS.values()))
-    console.print(table)
-    for each in (one for one in told if "reason" in one):
-        console.print(f"{each['title']} was not measured: {each['reason']}", markup=False)
+    for title, columns in _TABLES.items():
+        table = Table(title=title)
+        for number, name in enumerate(columns):
+            table.add_column(name, justify="right" if number else "left")
+        for each in _measured(told):
+            table.add_row(*(cell(each) for cell in columns.values()))
+        console.print(table)
+    for line in _left_out(told):
+        console.print(line, markup=False)
+
+
+def _measured(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in told if "reason" not in each]
+
+
+def _left_out(told: list[dict[str, Any]]) -> list[str]:
+    left_out = [each for each in told if "reason" in each]
+    return [f"Not measured: {each['title']}: {each['reason']}" for each in left_out]
 
 
 def keep(told: list[dict[str, Any]], measured_on: dict[str, str | None]) -> None:
@@ -73,19 +89,21 @@ def keep(told: list[dict[str, Any]], measured_on: dict[str, str | None]) -> None
     kept |= {each["name"]: each | measured_on for each in told}
     ordered = {peer.name: kept[peer.name] for peer in PEERS if peer.name in kept}
     _KEPT.write_bytes(orjson.dumps(ordered, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    if measured := _measured(list(ordered.values())):
+        _PLOT.write_text(bars(measured), encoding="utf-8")
     text = _RESULTS.read_text(encoding="utf-8")
     before, rest = text.split(_BEGIN)
     after = rest.split(_END)[1]
-    table = "\n".join(_markdown(list(ordered.values())))
+    table = "\n".join(_markdown(list(ordered.values()))).strip()
     _RESULTS.write_text(f"{before}{_BEGIN}\n\n{table}\n\n{_END}{after}", encoding="utf-8")
 
 
 def _markdown(told: list[dict[str, Any]]) -> list[str]:
-    measured = [each for each in told if "reason" not in each]
-    names = [*COLUMNS, "commit"]
-    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
-    for each in measured:
-        cells = [*(cell(each) for cell in COLUMNS.values()), f"`{each['commit']}`"]
-        lines.append(f"| {' | '.join(cells)} |")
-    left_out = [each for each in told if "reason" in each]
-    return lines + [f"\nNot measured: {each['title']}: {each['reason']}" for each in left_out]
+    lines = []
+    for title, columns in _TABLES.items():
+        lines += ["", f"{title}:", "", f"| {' | '.join(columns)} | Commit |"]
+        lines.append("|---" * (len(columns) + 1) + "|")
+        for each in _measured(told):
+            cells = [*(cell(each) for cell in columns.values()), f"`{each['commit']}`"]
+            lines.append(f"| {' | '.join(cells)} |")
+    return [*lines[1:], "", *_left_out(told)]

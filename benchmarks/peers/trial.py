@@ -61,7 +61,9 @@ class Trial:
             self.postgres.url if self.postgres else "",
         )  # fmt: skip
         self.state.mkdir(exist_ok=True)
-        self.outputs = Outputs(deployment.bootstrap, segments, deployment.lanes)
+        self.outputs = Outputs(
+            deployment.bootstrap, segments, deployment.lanes, peer.settled_seconds
+        )
         self._trees: list[Tree] = []
         LOGS.mkdir(exist_ok=True)
         self._log_file = LOGS / f"{peer.name}.log"
