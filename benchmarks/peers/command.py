@@ -48,8 +48,8 @@ def _wait_past_midnight(say: Say) -> None:
 
 @click.command("peers")
 @click.option("--only", multiple=True, type=click.Choice(_NAMES), help="These alone; repeatable.")
-@click.option("--records", type=click.IntRange(1_000), default=150_000, show_default=True)
-@click.option("--customers", type=click.IntRange(100), default=50_000, show_default=True)
+@click.option("--records", type=click.IntRange(1_000), default=100_000, show_default=True)
+@click.option("--customers", type=click.IntRange(100), default=30_000, show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--lanes", type=click.IntRange(1, 256), default=8, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 _WIDTH, _ROW, _NAMES, _FIGURES = 760, 26, 210, 60
+_SVG = "http://www.w3.org/2000/svg"
 _OURS, _THEIRS = "#2f6f4f", "#8a94a6"
 
 
@@ -20,8 +21,7 @@ def bars(told: Iterable[dict[str, Any]]) -> str:
     longest = max(each["cpu_seconds_per_million"] for each in ranked)
     height = _ROW * (len(ranked) + 1) + 8
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}"'
-        ' font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="{_SVG}" width="{_WIDTH}" height="{height}" font-family="sans-serif">',
         f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
         '<text x="8" y="18">CPU seconds for a million records, the broker apart</text>',
     ]
