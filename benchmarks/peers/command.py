@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks.machine import measured_on, tell
 from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.environment import PeerUnavailableError
-from benchmarks.peers.measure import Say, Size, measure
+from benchmarks.peers.size import Say, Size
 from benchmarks.peers.table import keep, print_table
 from schemas.engines import EngineError
 
@@ -27,6 +27,8 @@ _DAY_SECONDS = 86_400
 
 def compare(peers: list[Peer], size: Size, say: Say) -> list[dict[str, Any]]:
     """Figures of each peer in turn; one that cannot run has its reason instead."""
+    from benchmarks.peers.measure import measure
+
     told = []
     for number, peer in enumerate(peers, 1):
         say(f"{peer.name}: {number} of {len(peers)}")
@@ -34,7 +36,12 @@ def compare(peers: list[Peer], size: Size, say: Say) -> list[dict[str, Any]]:
             told.append(measure(peer, size, say))
         except (PeerUnavailableError, EngineError) as reason:
             say(f"{peer.name}: not measured: {reason}")
-            told.append({"name": peer.name, "title": peer.title, "reason": str(reason)})
+            told.append(
+                {
+                    "name": peer.name, "title": peer.title, "customers": size.customers,
+                    "reason": str(reason),
+                }
+            )  # fmt: skip
     return told
 
 

@@ -9,7 +9,6 @@ Order: the past of all customers as warm-up; backlogs, each there at once; kill 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from statistics import median
@@ -23,29 +22,14 @@ from benchmarks.peers.environment import program, version_of
 from benchmarks.peers.log import peer_load
 from benchmarks.peers.outputs import Told, harm, share_right
 from benchmarks.peers.process import Tree
+from benchmarks.peers.size import Say, Size
 from benchmarks.peers.trial import PATIENCE_SECONDS, SLICES_PER_SECOND, Trial, trial
 from benchmarks.site import site
-
-Say = Callable[[str], None]
 
 _SHARE_OF_WHAT_IT_HOLDS = 0.5
 _HIGHEST_RATE = 10_000
 _SHARE_BEFORE_KILL = 0.4
 """Of the time that a backlog takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Of the runs of every peer."""
-
-    records: int
-    """Of one run."""
-    customers: int
-    runs: int
-    seed: int
-    lanes: int
-    held_seconds: int
-    """How long the rate is held; 0: no kills and no held rate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Show what was measured of the peers: on a terminal, and in ``RESULTS.md``.
 
-Takes: figures by peer; ``peers/results.json`` keeps those of earlier runs, each with its commit
+Takes: figures of peers; ``peers/results.json`` keeps those of earlier runs, by peer and number of
+       customers, each with its commit
 Out:   a table; the part of ``RESULTS.md`` between its two marks; ``peers/results.svg``
 """
 
@@ -22,6 +23,7 @@ _PLOT = Path(__file__).resolve().parent / "results.svg"
 _RESULTS = Path(__file__).resolve().parent.parent / "RESULTS.md"
 _BEGIN, _END = "<!-- peers -->", "<!-- /peers -->"
 _NOTHING = "–"
+_ORDER = [peer.name for peer in PEERS]
 
 Cell = Callable[[dict[str, Any]], str]
 
@@ -35,7 +37,8 @@ def _number(name: str, form: str) -> Cell:
 
 
 _NAME: dict[str, Cell] = {
-    "": lambda told: f"{told['title']} {told.get('version', '')}".strip(),
+    "": lambda told: f"{told['title']} {told['version']}",
+    "Customers": _number("customers", "{:,}"),
 }
 _COST: dict[str, Cell] = {
     "Records/s": _number("records_per_second", "{:,}"),
@@ -80,22 +83,33 @@ def _measured(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _left_out(told: list[dict[str, Any]]) -> list[str]:
     left_out = [each for each in told if "reason" in each]
-    return [f"Not measured: {each['title']}: {each['reason']}" for each in left_out]
+    return [
+        f"Not measured: {each['title']}, {each['customers']:,} customers: {each['reason']}"
+        for each in left_out
+    ]
 
 
 def keep(told: list[dict[str, Any]], measured_on: dict[str, str | None]) -> None:
     """Merge new figures into those that are kept, and write the table of all."""
-    kept = orjson.loads(_KEPT.read_bytes()) if _KEPT.exists() else {}
-    kept |= {each["name"]: each | measured_on for each in told}
-    ordered = {peer.name: kept[peer.name] for peer in PEERS if peer.name in kept}
+    kept = orjson.loads(_KEPT.read_bytes()) if _KEPT.exists() else []
+    by_run = {_run_of(each): each for each in kept}
+    by_run |= {_run_of(each): each | measured_on for each in told}
+    ordered = [by_run[run] for run in sorted(by_run)]
     _KEPT.write_bytes(orjson.dumps(ordered, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    if measured := _measured(list(ordered.values())):
-        _PLOT.write_text(bars(measured), encoding="utf-8")
+    if measured := _measured(ordered):
+        fewest = measured[0]["customers"]
+        drawn = [each for each in measured if each["customers"] == fewest]
+        _PLOT.write_text(bars(drawn), encoding="utf-8")
     text = _RESULTS.read_text(encoding="utf-8")
     before, rest = text.split(_BEGIN)
     after = rest.split(_END)[1]
-    table = "\n".join(_markdown(list(ordered.values()))).strip()
+    table = "\n".join(_markdown(ordered)).strip()
     _RESULTS.write_text(f"{before}{_BEGIN}\n\n{table}\n\n{_END}{after}", encoding="utf-8")
+
+
+def _run_of(told: dict[str, Any]) -> tuple[int, int]:
+    """Where it stands in the table: by customers, then in the order of the peers."""
+    return told["customers"], _ORDER.index(told["name"])
 
 
 def _markdown(told: list[dict[str, Any]]) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from benchmarks.broker import KafkaUnavailableError, libraries
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.command import compare
-from benchmarks.peers.measure import Size
+from benchmarks.peers.size import Size
 from tests.recovery.log import is_short
 
 
