@@ -6,6 +6,7 @@ Out:   a table, or one JSON line; with ``--results`` the same in ``RESULTS.md`` 
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from typing import Any
@@ -75,6 +76,8 @@ def peers(
     held_seconds: int, quick: bool, results: bool, is_json: bool,
 ) -> None:  # fmt: skip
     """The common job by each peer: rates, costs, and what a kill does."""
+    if "FLOWSELL_KAFKA" in os.environ:
+        raise click.UsageError("FLOWSELL_KAFKA: each peer has a broker of its own; unset it")
     err = Console(stderr=True, highlight=False)
     if quick:
         records, customers, runs, held_seconds = 5_000, 1_000, 1, 0

@@ -4,13 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
 
-from benchmarks.peers import job
+from benchmarks.peers import job, table
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.environment import version_of
 from benchmarks.peers.log import PeerLog
@@ -177,3 +178,32 @@ def test_the_picture_has_a_bar_for_each_peer_and_the_cheapest_first() -> None:
     picture = bars(told)
     assert picture.count("<rect") == 3
     assert picture.index("A &lt;b&gt;") < picture.index("Ours")
+
+
+def figures(name: str, customers: int, rate: int) -> dict[str, Any]:
+    return {
+        "name": name, "title": name.title(), "version": "1.0", "customers": customers,
+        "records_per_second": rate, "cpu_seconds_per_million": 1.5, "rss_bytes": 10**8,
+        "promise": "once",
+    }  # fmt: skip
+
+
+def test_a_row_is_kept_for_each_peer_and_number_of_customers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "RESULTS.md"
+    results.write_text("before\n<!-- peers -->\nold\n<!-- /peers -->\nafter\n", encoding="utf-8")
+    monkeypatch.setattr(table, "_RESULTS", results)
+    monkeypatch.setattr(table, "_KEPT", tmp_path / "results.json")
+    monkeypatch.setattr(table, "_PLOT", tmp_path / "results.svg")
+    away = {"name": "quix", "title": "Quix", "customers": 100, "reason": "not here"}
+    table.keep([figures("faust", 100, 11), figures("flowsell", 100, 22), away], {"commit": "a"})
+    table.keep([figures("flowsell", 9_000, 33), figures("faust", 100, 44)], {"commit": "b"})
+    text = results.read_text(encoding="utf-8")
+    rates = [row.split("|")[3].strip() for row in text.splitlines() if "| 1.5 |" in row]
+    assert rates == ["22", "44", "33"]
+    assert "Not measured: Quix, 100 customers: not here" in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert (tmp_path / "results.svg").read_text(encoding="utf-8").count("<text") == 5
