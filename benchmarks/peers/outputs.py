@@ -116,13 +116,14 @@ def harm(told: list[Told], owed: dict[str, str]) -> Harm:
     lost = twice = 0
     is_change = True
     for each in told:
-        if (each.key, each.value) in seen:
-            twice += 1
-            continue
-        seen.add((each.key, each.value))
         change: dict[str, Any] = orjson.loads(each.value)
         is_change = "from" in change
-        lost += is_change and at.get(each.key, "000") != change["from"]
+        if is_change:  # a row may well be what it was before
+            if (each.key, each.value) in seen:
+                twice += 1
+                continue
+            seen.add((each.key, each.value))
+            lost += at.get(each.key, "000") != change["from"]
         at[each.key] = change["to"]
     lost += sum(at.get(key) != code for key, code in owed.items())
     return Harm(lost, twice if is_change else None)

@@ -156,6 +156,7 @@ def test_a_message_that_was_there_already_is_told_twice() -> None:
 def test_rows_are_judged_by_their_end_alone() -> None:
     rows = [Told(0.0, "t1|7701", orjson.dumps({"to": code})) for code in ("312", "323")]
     assert harm(rows, {"t1|7701": "323"}) == Harm(lost=0, twice=None)
+    assert harm([*rows, rows[0]], {"t1|7701": "312"}) == Harm(lost=0, twice=None)
     assert harm(rows, {"t1|7701": "333"}) == Harm(lost=1, twice=None)
 
 
