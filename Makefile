@@ -3,7 +3,7 @@
 #   make test          every test that needs no long run        ARGS="-k midnight"
 #   make check         format, lint, types, imports, schemas
 #   make bench         the published figure                     ARGS=--quick
-#   make bench-peers   the same job by other engines     ARGS="--only faust"
+#   make bench-peers   the same job by other engines            ARGS="--only faust"
 #   make test-faults   kill -9 and the like, at length          SHORT=1 for a short run
 #   make lock          resolve pyproject.toml anew; make format; make schemas
 
