@@ -5,7 +5,7 @@ Out:   changes of the funnel and of the months
 State: what each contact is credited with
 Source: a visit credits the last contact before it, if that was at most ``return_days`` local days
         ago; a contact is credited once, by the earliest visit; of equal instants the cheaper visit,
-        and the contact of the greater rule
+        and the contact of the greater rule, then of the greater key
 
 A visit that leaves the window is a fact no more: what it was credited for stays as it was.
 """
@@ -96,8 +96,10 @@ def _credits(state: LaneState, customers: Rows, today: I8, place: Rows, contact:
     at_ms = np.concatenate([table.at_ms[contact], visits.start_ms[visit]])
     money = visit_money(state, visit)
     tie = np.concatenate([table.rule[contact].view(np.int64), money])
+    key = np.concatenate([table.key[contact], visits.key[visit]])  # chains have no order of theirs
     is_contact = np.arange(len(whose)) < contacts
-    order = np.lexsort((tie, is_contact, at_ms, whose))  # what starts at a contact was before it
+    # What starts at a contact was before it.
+    order = np.lexsort((key, tie, is_contact, at_ms, whose))
     at = np.maximum.accumulate(np.where(is_contact[order], np.arange(len(order)), -1))
     seen = (~is_contact[order] & (at >= 0)).nonzero()[0]
     line, found = order[at[seen]], order[seen] - contacts

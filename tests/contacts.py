@@ -51,12 +51,14 @@ def status(at: int, told: str, message: str = "m1", **rest: Any) -> Record:
 
 
 def lives(*log: Record, until: int | None = None) -> Streams:
-    """What comes of these records in the order of their time, however the log is cut."""
+    """What comes of these records in the order of their time, however often it is cut and begun."""
     told = sorted(log, key=lambda record: record["received_at"])
     end = ms(told[-1]["received_at"]) + MINUTE if until is None else until
     lines = lines_of([*told, heartbeat(end)])
     whole = run(lines)
-    assert comparable(whole) == comparable(run(lines, cuts=range(len(lines))))
+    every = range(len(lines))
+    for restarts in ((), every[::2], every[1::2]):
+        assert comparable(whole) == comparable(run(lines, cuts=every, restarts=restarts))
     return whole
 
 

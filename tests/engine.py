@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -117,11 +117,18 @@ def run(
     lanes: int = 1,
     cuts: Iterable[int] | None = None,
     ended: bool = True,
+    restarts: Container[int] = (),
 ) -> Streams:
-    """Fold the whole log, cut as told; ``ended`` closes every lane, as a replay does."""
+    """Fold the whole log, cut as told; ``ended`` closes every lane, as a replay does.
+
+    Before the records of ``restarts``, which must be cuts, what is not stored is built anew.
+    """
     states = {lane: LaneState(lane, id_key=ID_KEY) for lane in range(lanes)}
     streams = Streams(states=states)
     for start, stop in pieces(len(lines), cuts):
+        if start in restarts:
+            for state in states.values():
+                state.rederive()
         feed(states, lines, start, stop, streams)
     if ended:
         for state in states.values():

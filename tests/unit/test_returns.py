@@ -61,6 +61,12 @@ def test_a_visit_credits_the_last_contact_before_it_and_no_other() -> None:
     assert returned == {"2026-06-15": 0, "2026-06-16": 1}
 
 
+def test_of_contacts_at_one_instant_the_same_is_credited_before_and_after_a_restart() -> None:
+    log = [*salon(caps=[]), asks(), asks(ASKED, "q2"), visits(NEXT)]
+    again = visits(NEXT, at=NEXT + 2 * HOUR, version=2, staff="Anna")
+    assert funnel(*log, again) == BACK | {"commanded": 2}
+
+
 def test_a_contact_is_credited_once_by_the_earliest_visit_however_late_it_is_told() -> None:
     late, early = visits(NEXT + 2 * DAY, "v2", amount_minor=50_000), visits(NEXT, at=NEXT + 5 * DAY)
     assert funnel(*salon(), asks(), late)["revenue_minor"] == 50_000
