@@ -27,16 +27,19 @@ def test_any_cutting_of_the_log_gives_the_same_bytes(
     lines: list[bytes], lanes: int, data: st.DataObject
 ) -> None:
     cuts = data.draw(st.sets(st.integers(1, len(lines)), max_size=20))
-    whole, cut = run(lines, lanes), run(lines, lanes, cuts)
+    whole, cut = run(lines, lanes), run(lines, lanes, cuts, restarts=[*cuts][::2])
     assert comparable(cut) == comparable(whole)
     assert cut.digests == whole.digests
 
 
 @given(logs())
 def test_one_record_at_a_time_gives_the_same_bytes(lines: list[bytes]) -> None:
-    whole, single = run(lines), run(lines, cuts=range(len(lines)))
-    assert comparable(single) == comparable(whole)
-    assert single.digests == whole.digests
+    every = range(len(lines))
+    whole = run(lines)
+    for restarts in ((), every[::2], every[1::2]):
+        single = run(lines, cuts=every, restarts=restarts)
+        assert comparable(single) == comparable(whole)
+        assert single.digests == whole.digests
 
 
 def test_cleaning_up_between_two_batches_changes_nothing() -> None:
