@@ -222,11 +222,7 @@ class Engagement:
 
     def ends(self) -> dict[int, int]:
         """The end of each lane's log."""
-        asked = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
-        return {
-            one.partition: answered(partial(self._asks(GROUP).get_watermark_offsets, one, 10))[1]
-            for one in asked
-        }
+        return {lane: self._end(TopicPartition(RECORDS, lane)) for lane in range(self.lanes)}
 
     def is_committed(self) -> bool:
         """Whether every lane is committed up to its end."""
@@ -243,7 +239,10 @@ class Engagement:
             time.sleep(0.05)
 
     def read(self, topic: str, lanes: Sequence[int] | None = None) -> dict[int, list[Any]]:
-        """What a ``read_committed`` consumer finds in a topic, by partition (of these, or all)."""
+        """What a ``read_committed`` consumer finds in a topic, by partition (of these, or all).
+
+        It reads up to where the topic ends now, and so waits for a transaction that is open there.
+        """
         consumer = Consumer(
             {
                 "bootstrap.servers": self.kafka.bootstrap,
@@ -257,17 +256,21 @@ class Engagement:
         )
         there = range(len(consumer.list_topics(topic, 10).topics[topic].partitions))
         partitions = there if lanes is None else lanes
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+        where = [TopicPartition(topic, partition, 0) for partition in partitions]
+        waiting = {one.partition: self._end(one) for one in where}
         found: dict[int, list[Any]] = {partition: [] for partition in partitions}
-        waiting = set(partitions)
+        consumer.assign(where)
         deadline = time.monotonic() + 60
         while waiting:
-            assert time.monotonic() < deadline, f"{topic} has no end"
+            assert time.monotonic() < deadline, f"{topic}: transactions stay open before {waiting}"
             for message in consumer.consume(10_000, 0.05):
-                if message.error() is None:
-                    found[message.partition() or 0].append(message)
-                else:
-                    waiting.discard(message.partition() or 0)
+                error, partition = message.error(), message.partition() or 0
+                if error is None:
+                    found[partition].append(message)
+                elif error.code() != KafkaError._PARTITION_EOF:
+                    assert not error.fatal(), error
+                elif (message.offset() or 0) >= waiting.get(partition, 0):
+                    waiting.pop(partition, None)
         consumer.close()
         return found
 
@@ -291,11 +294,21 @@ class Engagement:
         assert_pointers(self.committed(), due)
         return due
 
-    def _asks(self, group: str) -> Any:
+    def _end(self, where: TopicPartition) -> int:
+        """Where a partition ends, transactions that are open among it."""
+        ask = self._asks("ends", "read_uncommitted").get_watermark_offsets
+        end: int = answered(partial(ask, where, 10))[1]
+        return end
+
+    def _asks(self, group: str, isolation: str = "read_committed") -> Any:
         """A client that asks about a group and never joins it; kept, for it is asked often."""
         if group not in self._consumers:
-            servers = {"bootstrap.servers": self.kafka.bootstrap}
-            self._consumers[group] = Consumer(servers | QUIET | {"group.id": group})
+            asked = {
+                "bootstrap.servers": self.kafka.bootstrap,
+                "group.id": group,
+                "isolation.level": isolation,
+            }
+            self._consumers[group] = Consumer(asked | QUIET)
         return self._consumers[group]
 
     def close(self) -> None:

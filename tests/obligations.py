@@ -113,7 +113,9 @@ def assert_exactly_once(found: Said, due: Owed) -> None:
         for key in due.streams[stream].keys() | found.streams[stream].keys():
             is_, should = found.streams[stream].get(key, []), due.streams[stream].get(key, [])
             assert is_ == should, _difference(stream, key, is_, should, due)
-    assert found.dead == due.dead
+    extra, missing = found.dead - due.dead, due.dead - found.dead
+    assert not extra, f"dead letters that are not owed: {[one[:3] for one in extra]}"
+    assert not missing, f"dead letters are missing: {[one[:3] for one in missing]}"
 
 
 def assert_pointers(committed: Mapping[int, tuple[int, str | None]], due: Owed) -> None:
