@@ -36,7 +36,7 @@ demo: $(READY)
 
 # A test at a time to whoever is free: the long ones come first, so that no core waits at the end.
 test: $(READY) java
-	$(BIN)/pytest -n $(WORKERS) --maxschedchunk 1 $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --maxschedchunk 1 --durations 20 $(ARGS)
 
 test-faults: $(READY) java
 	FAULTS=$(if $(SHORT),short,full) $(BIN)/pytest -m faults -rs $(ARGS)
