@@ -9,7 +9,6 @@ State: none; nothing is written before every tenant of every file is right
 from __future__ import annotations
 
 import gzip
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,15 +25,14 @@ from flows.logging import configure
 from flows.progress import Step, progress
 from flows.resolved import resolved
 from flows.settings_texts import PHRASES, summary
-from schemas.engines import EngineError
 from schemas.keys import lane_of
 from schemas.mistakes import SettingsError
 from schemas.record import UNREADABLE, SettingsRecord, decode_record
 from schemas.settings import TenantSettings, parse_settings, parse_tenants_file
-from schemas.topics import MAX_MESSAGE_BYTES, TOPICS
+from schemas.topics import TOPICS
 from sources.files import LineReader, total_bytes, unreadable
 
-PATIENCE_SECONDS = 30.0
+STEP_RECORDS = 10_000
 
 _RECORDS = TOPICS["records"].name
 _MARK = b'"settings"'
@@ -121,52 +119,18 @@ def log_lines(paths: Sequence[Path], step: Step) -> Iterator[tuple[int, bytes]]:
 
 def topic_lines(environment: Environment, tenant: str, step: Step) -> Iterator[tuple[int, bytes]]:
     """Values of the tenant's partition with their offsets, from its beginning to its end now."""
-    from confluent_kafka import (
-        OFFSET_BEGINNING,
-        Consumer,
-        KafkaError,
-        KafkaException,
-        TopicPartition,
-    )
+    from flows.topic_reader import TopicReader
 
-    from flows.kafka import client_properties
-
-    properties = client_properties(environment)
-    asked: dict[str, Any] = {
-        "group.id": "flowsell-settings",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "fetch.wait.max.ms": 10,  # an end is told by an answer, which waits for more
-        "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-    }
-    consumer = Consumer(properties | asked)
+    reader, read = TopicReader(environment, _RECORDS, "flowsell-settings"), 0
     try:
-        lanes = len(consumer.list_topics(_RECORDS, 10).topics[_RECORDS].partitions)
-        if not lanes:
-            raise EngineError(f"Kafka has no topic {_RECORDS}; `flowsell topics create` makes it")
-        consumer.assign([TopicPartition(_RECORDS, lane_of(tenant, lanes), OFFSET_BEGINNING)])
-        quiet_since, read = time.monotonic(), 0
-        while True:
-            messages = consumer.consume(10_000, 0.2)
-            if messages:
-                quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > PATIENCE_SECONDS:
-                raise EngineError(f"Kafka at {environment.kafka}: nothing comes of {_RECORDS}")
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    yield message.offset() or 0, message.value() or b""
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    return
-                elif error.fatal():
-                    raise KafkaException(error)
-            read += len(messages)
-            step(0, read)
-    except KafkaException as failure:
-        why = failure.args[0].str()
-        raise EngineError(f"Kafka at {environment.kafka}: {why}") from None
+        lane = lane_of(tenant, len(reader.partitions()))
+        for read, message in enumerate(reader.messages(lane), 1):
+            yield message.offset() or 0, message.value() or b""
+            if read % STEP_RECORDS == 0:
+                step(0, read)
+        step(0, read)
     finally:
-        consumer.close()
+        reader.close()
 
 
 def publish(environment: Environment, records: Mapping[str, bytes]) -> None:
