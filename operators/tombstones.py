@@ -32,7 +32,7 @@ from schemas.batch import (
     VisitEvents,
 )
 from schemas.keys import alias_customer_id, customer_id, row_keys, text_keys
-from state.index import Rows
+from state.index import U8, Rows
 from state.lane import LaneState
 from state.tables import Flags
 
@@ -72,8 +72,7 @@ def haunted(state: LaneState, events: _Events, scopes: Rows) -> tuple[I4, Flags]
 
 def find_tombstones(state: LaneState, tenants: I4, ids: Sequence[str]) -> Rows:
     """Rows of the tombstones that stand under these ids, -1 where none does."""
-    space = state.tenants.key[tenants] ^ _SALT
-    return state.tombstones.index.find(row_keys(space, text_keys(ids).view(np.uint64)))
+    return state.tombstones.index.find(_keys(state, tenants, ids))
 
 
 def of_phones(state: LaneState, tenants: I4, phones: I8) -> Rows:
@@ -110,8 +109,7 @@ def stand(state: LaneState, tenant: int, ids: Sequence[str], person: str, since_
     """Puts up tombstones of one person, or puts those that stand already into its name."""
     table = state.tombstones
     tenants = np.full(len(ids), tenant, np.int32)
-    space = state.tenants.key[tenants] ^ _SALT
-    rows, _ = table.find_or_add(row_keys(space, text_keys(ids).view(np.uint64)))
+    rows, _ = table.find_or_add(_keys(state, tenants, ids))
     table.tenant[rows] = tenant
     table.id[rows] = np.array(ids, "S32")
     table.person[rows] = person.encode()
@@ -129,6 +127,10 @@ def lift(state: LaneState, row: int) -> None:
     """All that stand for the same person are gone."""
     table = state.tombstones
     table.free(_rows_of(state, int(table.tenant[row]), table.person[row]))
+
+
+def _keys(state: LaneState, tenants: I4, ids: Sequence[str]) -> U8:
+    return row_keys(state.tenants.key[tenants] ^ _SALT, text_keys(ids).view(np.uint64))
 
 
 def _rows_of(state: LaneState, tenant: int, person: bytes) -> Rows:
