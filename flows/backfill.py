@@ -26,6 +26,7 @@ from flows.summary import print_json
 from operators.pack import Plan, pack
 from operators.sift import Sifted, check_columns, sift_customers, sift_visits
 from schemas.mapping import CUSTOMERS, VISITS, BackfillMapping, parse_mapping
+from schemas.record import utc_text
 from sources.files import unreadable
 from sources.tables import read_table
 
@@ -83,11 +84,6 @@ def judge(
         told.add(name, table.name, sifted[name], rejects(name, frame, sifted[name].bad))
     told.join(sifted.get(CUSTOMERS), sifted.get(VISITS))
     return pack(sifted.get(CUSTOMERS), sifted.get(VISITS))
-
-
-def as_text(at: datetime) -> str:
-    """An instant as records tell it."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @click.command("backfill")
@@ -172,7 +168,7 @@ def command(
             draining_on_signals(stop),
         ):
             pace = Pace(rate or (DEFAULT_RATE if kafka else None))
-            place = bookmark.place(plan.digest(), as_text(now), target.name())
+            place = bookmark.place(plan.digest(), utc_text(now), target.name())
             done = publish(plan, target, place, kept, pace, lambda: stop.draining, step)
     if as_json:
         print_json(as_object(told, plan, done))

@@ -35,6 +35,7 @@ from schemas.durations import DAY_MS
 from schemas.engines import EngineError
 from schemas.keys import customer_id, lane_of
 from schemas.outputs import Tombstone
+from schemas.record import utc_text
 from schemas.slices import Place
 from schemas.topics import TOPICS
 from sinks.traces import Traces
@@ -89,8 +90,7 @@ def country_of(environment: Environment, tenant: str) -> str | None:
 
 def wish_of(tenant: str, customer: str, at: datetime) -> bytes:
     """The record."""
-    received_at = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    told = {"kind": "forget", "tenant": tenant, "received_at": received_at}
+    told = {"kind": "forget", "tenant": tenant, "received_at": utc_text(at)}
     return msgspec.json.encode(told | {"customer_id": customer})
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from flows.letters import Letter
 from flows.logging import struck
+from schemas.record import utc_text
 
 SAMPLES = 3
 TENANTS_SHOWN = 5
@@ -169,7 +170,4 @@ def _tenants(tenants: Counter[str]) -> str:
 
 
 def _instant(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    at = datetime.fromtimestamp(ms / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if ms is None else utc_text(datetime.fromtimestamp(ms / 1000, UTC))

@@ -27,7 +27,7 @@ from flows.resolved import resolved
 from flows.settings_texts import PHRASES, summary
 from schemas.keys import lane_of
 from schemas.mistakes import SettingsError
-from schemas.record import UNREADABLE, SettingsRecord, decode_record
+from schemas.record import UNREADABLE, SettingsRecord, decode_record, utc_text
 from schemas.settings import TenantSettings, parse_settings, parse_tenants_file
 from schemas.topics import TOPICS
 from sources.files import LineReader, total_bytes, unreadable
@@ -202,7 +202,7 @@ def apply(files: tuple[Path, ...], kafka: bool, out: Path | None) -> None:
     if kafka == (out is not None):
         raise click.UsageError("give either --kafka or --out FILE")
     tenants = read_files(files)
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = utc_text(datetime.now(UTC))
     records = {tenant: record_of(tenant, each, now) for tenant, each in tenants.items()}
     if out is None:
         environment = read_environment()

@@ -26,7 +26,7 @@ from flows.settings import publish, record_of
 from flows.stop import Stop
 from schemas.engines import EngineError
 from schemas.mistakes import SettingsError
-from schemas.record import SIZE_LIMIT
+from schemas.record import SIZE_LIMIT, utc_text
 from schemas.settings import TenantSettings, parse_settings
 from sinks.postgres_settings import SettingsInPostgres, Wanted
 from state.vitals import Vitals
@@ -152,7 +152,7 @@ class Follower:
 
     def _look(self, tenants: Sequence[str] | None) -> None:
         """Send what the log does not have of these or of all; say what cannot be sent."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = utc_text(datetime.now(UTC))
         wanted = self._tables.changed(self._log, tenants)
         ready: list[Judged] = []
         for each in wanted:

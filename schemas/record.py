@@ -7,6 +7,7 @@ Errors: ``unreadable`` says why a record is none, with a path and without any va
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -162,6 +163,11 @@ well_formed = msgspec.json.Decoder(Raw).decode
 _AT = re.compile(r" - at `(?:key in )?\$?\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
 _LONGEST = 200
+
+
+def utc_text(at: datetime) -> str:
+    """An instant, which is in UTC, as records tell it: RFC 3339 with milliseconds and ``Z``."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def unreadable(error: Exception, path: str = "") -> tuple[str, str]:

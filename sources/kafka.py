@@ -21,6 +21,7 @@ import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Producer, TopicPartition
 
 from schemas.batch import Chunk
+from schemas.record import utc_text
 from sources.group import RECORDS, Group, Item, Outlet
 from sources.member import judge
 from sources.reading import ReadingSource
@@ -54,8 +55,7 @@ def chunk_of(lane: int, messages: list[Any]) -> Chunk:
 
 def heartbeat(now: datetime) -> bytes:
     """The record that tells an idle lane what time it is; ``now`` in UTC."""
-    at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return msgspec.json.encode({"kind": "heartbeat", "received_at": at})
+    return msgspec.json.encode({"kind": "heartbeat", "received_at": utc_text(now)})
 
 
 class Reader:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.backfill import as_text, judge, read_mapping
+from flows.backfill import judge, read_mapping
 from flows.backfill_report import Report
 from flows.cli import run
 from flows.environment import read_environment
@@ -16,6 +16,7 @@ from flows.progress import silent
 from flows.publishing import Bookmark, Topic, publish
 from flows.resend import Pace
 from schemas.keys import lane_of
+from schemas.record import utc_text
 from tests.kafka_flow import RECORDS, Engagement
 
 TENANTS = ("salon", "студия 7", "t3")
@@ -73,10 +74,10 @@ def test_a_run_that_was_cut_goes_on_behind_what_the_topic_has(
     now = datetime(2026, 1, 1, tzinfo=UTC)
     plan = judge(read_mapping(mapping), mapping.parent, environment, now, Report())
     topic, kept = Topic(environment), mapping.with_suffix(".progress.json")
-    place = Bookmark(None).place(plan.digest(), as_text(now), topic.name())
+    place = Bookmark(None).place(plan.digest(), utc_text(now), topic.name())
     left = iter([False] * 2 + [True])
     publish(plan, topic, place, kept, Pace(None), lambda: next(left), silent)
-    records = [record for _, record in plan.records(as_text(now))]
+    records = [record for _, record in plan.records(utc_text(now))]
     assert told(engagement) == sorted(records[:2])
     assert run(["backfill", str(mapping), "--kafka"]) == 0
     assert told(engagement) == sorted(records)
