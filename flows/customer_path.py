@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -16,7 +15,7 @@ import msgspec
 
 from flows.stories import masked
 from operators.texts import instant_text
-from schemas.outputs import Command, Decision, Profile, SegmentChange
+from schemas.outputs import Command, Decision, Profile, SegmentChange, instant_ms
 
 Facts = dict[str, Any]
 
@@ -26,6 +25,19 @@ MESSAGES = ("accepted", "sent", "delivered", "read", "replied", "failed")
 
 class Unknown(Exception):
     """Nobody knows this tenant or customer; the message repeats no phone."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """One customer of a tenant, by phone as people write it or by id, up to a place in the log."""
+
+    tenant: str
+    phone: str | None = None
+    customer_id: str | None = None
+    until: int | None = None
+    """The last position that is looked at."""
+    until_ms: int | None = None
+    """The last instant of the log's clock."""
 
 
 class Moment(NamedTuple):
@@ -122,11 +134,6 @@ class CustomerPath:
 def hidden(name: str) -> str:
     """A messenger's own name of a person: its last two characters."""
     return f"***{name[-2:]}"
-
-
-def instant_ms(text: str) -> int:
-    """Milliseconds of an instant as outputs write it."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def of_change(change: SegmentChange, facts: Facts | None = None) -> Moment:

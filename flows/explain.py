@@ -15,7 +15,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from flows.customer_path import CustomerPath
+from flows.customer_path import CustomerPath, Sought
 from flows.environment import Environment, read_environment
 from flows.logging import configure
 from flows.progress import progress
@@ -58,16 +58,16 @@ def explained(
     is_watched: bool = True,
 ) -> CustomerPath:
     """The path as the log tells it, or the stores; raises ``Unknown``."""
+    sought = Sought(tenant, phone, customer_id, *at)
     if log:
-        from flows.follow import Sought, follow
+        from flows.follow import follow
 
-        sought = Sought(tenant, phone, customer_id, *at)
         with progress("explaining", total_bytes(log), is_watched) as step:
             return follow(log, sought, settings, environment.offline_id_key, step)
-    from flows.explain_stores import Asked, path_of_stores
+    from flows.explain_stores import path_of_stores
 
     with progress("explaining", 0, is_watched) as step:
-        return path_of_stores(environment, Asked(tenant, phone, customer_id), settings, step)
+        return path_of_stores(environment, sought, settings, step)
 
 
 @click.command("explain")

@@ -11,16 +11,25 @@ customers; the topics have them by customer, for as long as they keep them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from flows.customer_path import CustomerPath, Moment, Unknown, decided, of_change
+from flows.customer_path import CustomerPath, Moment, Sought, Unknown, decided, of_change
 from flows.environment import Environment, EnvironmentMistake
 from flows.progress import Step
 from operators.phones import canonical_phone
 from schemas.keys import customer_id, lane_of
-from schemas.outputs import Command, Decision, Profile, SegmentChange, Tombstone
+from schemas.outputs import (
+    Profile,
+    SegmentChange,
+    Tombstone,
+    decode_change,
+    decode_command,
+    decode_decision,
+    decode_profile,
+    decode_tombstone,
+)
 from schemas.settings import TenantSettings
 from schemas.topics import TOPICS
 
@@ -40,23 +49,9 @@ _SEGMENT = (
 
 _GONE = b'"forgotten":'
 
-_change = msgspec.json.Decoder(SegmentChange).decode
-_decision = msgspec.json.Decoder(Decision).decode
-_command = msgspec.json.Decoder(Command).decode
-_profile = msgspec.json.Decoder(Profile).decode
-_tombstone = msgspec.json.Decoder(Tombstone).decode
-
-
-class Asked(NamedTuple):
-    """One customer of a tenant, by phone as people write it or by id."""
-
-    tenant: str
-    phone: str | None
-    customer_id: str | None
-
 
 def path_of_stores(
-    environment: Environment, asked: Asked, settings: TenantSettings | None, step: Step
+    environment: Environment, sought: Sought, settings: TenantSettings | None, step: Step
 ) -> CustomerPath:
     """What is known of the customer; raises ``Unknown`` where that is nothing."""
     if not (environment.postgres or environment.clickhouse or environment.kafka):
@@ -64,8 +59,8 @@ def path_of_stores(
             "FLOWSELL_POSTGRES, FLOWSELL_CLICKHOUSE, FLOWSELL_KAFKA: none is set; "
             "`explain` needs one of them, or --log FILE"
         )
-    who, said = _who(environment, asked, settings)
-    path = CustomerPath(asked.tenant, who, "stores", settings.timezone if settings else "UTC")
+    who, said = _who(environment, sought, settings)
+    path = CustomerPath(sought.tenant, who, "stores", settings.timezone if settings else "UTC")
     if settings is not None:
         path.business, path.currency = settings.name, settings.currency
         path.consent_default = settings.consent_default
@@ -77,11 +72,11 @@ def path_of_stores(
         return path
     if isinstance(said, Tombstone) and said.merged_into is not None:
         path.merged_into, who = said.merged_into, said.merged_into
-        said = _heir(environment, asked.tenant, who, step)
+        said = _heir(environment, sought.tenant, who, step)
     path.profile = said if isinstance(said, Profile) else None
     _tell_moments(environment, path, who, step)
     if path.profile is None and not path.moments and path.merged_into is None:
-        raise Unknown(f"{asked.tenant}: no such customer in the stores that are set")
+        raise Unknown(f"{sought.tenant}: no such customer in the stores that are set")
     if path.currency is None and path.profile is not None:
         path.currency = path.profile.currency
     path.sort()
@@ -89,23 +84,23 @@ def path_of_stores(
 
 
 def _who(
-    environment: Environment, asked: Asked, settings: TenantSettings | None
+    environment: Environment, sought: Sought, settings: TenantSettings | None
 ) -> tuple[str, Profile | Tombstone | None]:
     """The customer's id, and what PostgreSQL says of it."""
-    who = asked.customer_id
+    who = sought.customer_id
     if who is not None:
-        return who, _of_postgres(environment, asked.tenant, "customer_id", who)
-    number = canonical_phone(asked.phone or "", settings.country if settings else None)
+        return who, _of_postgres(environment, sought.tenant, "customer_id", who)
+    number = canonical_phone(sought.phone or "", settings.country if settings else None)
     if not number:
         raise Unknown(
-            f"{asked.tenant}: this is no phone in full; with a + in front it is, "
+            f"{sought.tenant}: this is no phone in full; with a + in front it is, "
             "or --settings FILE tells the country"
         )
-    said = _of_postgres(environment, asked.tenant, "phone", f"+{number}")
+    said = _of_postgres(environment, sought.tenant, "phone", f"+{number}")
     if said is not None:
         return said.customer_id, said
-    who = customer_id(environment.offline_id_key, asked.tenant, number)
-    return who, _of_postgres(environment, asked.tenant, "customer_id", who)
+    who = customer_id(environment.offline_id_key, sought.tenant, number)
+    return who, _of_postgres(environment, sought.tenant, "customer_id", who)
 
 
 def _heir(
@@ -130,7 +125,7 @@ def _of_postgres(
 
 def _told(value: bytes) -> Profile | Tombstone:
     """A profile, or the tombstone of an id that is no more."""
-    return _tombstone(value) if _GONE in value else _profile(value)
+    return decode_tombstone(value) if _GONE in value else decode_profile(value)
 
 
 def _tell_moments(environment: Environment, path: CustomerPath, who: str, step: Step) -> None:
@@ -144,10 +139,10 @@ def _tell_moments(environment: Environment, path: CustomerPath, who: str, step: 
             path.missing.append("phones")
     if environment.kafka is not None:
         for value in _of_topic(environment, "segments", who, step):
-            moment = of_change(_change(value))
+            moment = of_change(decode_change(value))
             changes.setdefault((moment.at_ms, moment.facts["to"]), moment)
-        decisions = map(_decision, _of_topic(environment, "decisions", who, step))
-        commands = map(_command, _of_topic(environment, "commands", who, step))
+        decisions = map(decode_decision, _of_topic(environment, "decisions", who, step))
+        commands = map(decode_command, _of_topic(environment, "commands", who, step))
         path.moments += decided(decisions, commands)
         path.missing.append("retention")
     else:

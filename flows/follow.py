@@ -16,17 +16,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from flows.customer_path import (
     CustomerPath,
     Facts,
     Moment,
+    Sought,
     Thresholds,
     Unknown,
     decided,
-    instant_ms,
     of_change,
 )
 from flows.lane import take_settings
@@ -41,7 +40,17 @@ from operators.profiles import encoded_profiles, standing_now
 from operators.segments import recency_days
 from schemas.batch import Batch, Chunk, Message, Outputs
 from schemas.keys import alias_customer_id, customer_id, text_key
-from schemas.outputs import Command, Decision, Profile, SegmentChange, Tombstone
+from schemas.outputs import (
+    Decision,
+    SegmentChange,
+    Tombstone,
+    decode_change,
+    decode_command,
+    decode_decision,
+    decode_profile,
+    decode_tombstone,
+    instant_ms,
+)
 from schemas.settings import TenantSettings
 from sources.files import LineReader
 from state.index import Rows
@@ -53,25 +62,6 @@ BLOCK_BYTES = 8 << 20
 _INTERNATIONAL = "whatsapp"
 _BEAT = b'{"kind":"heartbeat","received_at":"2026-01-01T00:00:00Z"}'
 _BURIED = b'"merged_into":'
-
-_change = msgspec.json.Decoder(SegmentChange).decode
-_decision = msgspec.json.Decoder(Decision).decode
-_command = msgspec.json.Decoder(Command).decode
-_profile = msgspec.json.Decoder(Profile).decode
-_tombstone = msgspec.json.Decoder(Tombstone).decode
-
-
-@dataclass(frozen=True)
-class Sought:
-    """One customer of a tenant, by phone as people write it or by id, up to a place in the log."""
-
-    tenant: str
-    phone: str | None = None
-    customer_id: str | None = None
-    until: int | None = None
-    """The last position that is looked at."""
-    until_ms: int | None = None
-    """The last instant of the log's clock."""
 
 
 def follow(
@@ -219,9 +209,9 @@ class _Walk:
         self._hear(batch, cut, rows)
         keys = {each.encode() for each in whom.ids}
         streams = outputs.streams
-        commands = [_command(each.value) for each in _of(streams["commands"], keys)]
-        decisions = [_decision(each.value) for each in _of(streams["decisions"], keys)]
-        moved = [_change(each.value) for each in _of(streams["segments"], keys)]
+        commands = [decode_command(each.value) for each in _of(streams["commands"], keys)]
+        decisions = [decode_decision(each.value) for each in _of(streams["decisions"], keys)]
+        moved = [decode_change(each.value) for each in _of(streams["segments"], keys)]
         # Features are those of the piece's end: of several moves they made the last one.
         self.moments += [of_change(each) for each in moved[:-1]]
         self.moments += [of_change(each, self._features(each)) for each in moved[-1:]]
@@ -306,7 +296,7 @@ class _Walk:
         for message in profiles:
             if _BURIED not in message.value:
                 continue
-            told = _tombstone(message.value)
+            told = decode_tombstone(message.value)
             both = {told.customer_id, told.merged_into} - {None}
             if not both & self.whom.ids:
                 continue
@@ -344,7 +334,7 @@ class _Walk:
                 path.merged_from.append(told.customer_id)
         if len(known):
             standing = standing_now(state, known[:1])
-            path.profile = _profile(encoded_profiles(state, standing)[0])
+            path.profile = decode_profile(encoded_profiles(state, standing)[0])
             path.thresholds = self._thresholds(standing.today)
         path.moments = self.moments
         path.sort()

@@ -34,7 +34,7 @@ from flows.summary import print_json
 from schemas.durations import DAY_MS
 from schemas.engines import EngineError
 from schemas.keys import customer_id, lane_of
-from schemas.outputs import Tombstone
+from schemas.outputs import decode_tombstone
 from schemas.record import utc_text
 from schemas.slices import Place
 from schemas.topics import TOPICS
@@ -54,7 +54,6 @@ _COMPACTED = timedelta(days=2)
 _BASES = timedelta(days=1)
 _ID = re.compile("[0-9a-f]{32}")
 _FORGOTTEN, _MERGED = b'"forgotten":true', b'"merged_into":"'
-_tombstone = msgspec.json.Decoder(Tombstone).decode
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,7 @@ class Following:
         for place, begin in begins.items():
             for message in self._reader(place.stream).messages(place.partition, begin):
                 if (value := message.value()) and _FORGOTTEN in value:
-                    said = _tombstone(value)
+                    said = decode_tombstone(value)
                     if said.tenant == wish.tenant and said.position == wish.position:
                         return said.customer_id
         return None
@@ -198,7 +197,7 @@ class Following:
         for message in self._reader("profiles").messages(lane):
             if message.key() == customer.encode():
                 last = message.value()
-        return _tombstone(last).merged_into if last and _MERGED in last else None
+        return decode_tombstone(last).merged_into if last and _MERGED in last else None
 
     def _reader(self, stream: str) -> TopicReader:
         from flows.topic_reader import TopicReader

@@ -34,16 +34,19 @@ from operators.decode import decode
 from operators.fold import fold
 from schemas.batch import Batch, Chunk, Outputs
 from schemas.durations import DAY_MS, MINUTE_MS
-from schemas.outputs import Command, Decision, SegmentChange
+from schemas.outputs import (
+    Command,
+    Decision,
+    SegmentChange,
+    decode_change,
+    decode_command,
+    decode_decision,
+)
 from schemas.settings import TenantSettings
 from sources.files import LineReader, total_bytes
 from state.lane import LaneState
 
 NO_SEGMENT = "000"
-
-_decode_decision = msgspec.json.Decoder(Decision).decode
-_decode_command = msgspec.json.Decoder(Command).decode
-_decode_change = msgspec.json.Decoder(SegmentChange).decode
 
 
 class Verdict(NamedTuple):
@@ -151,17 +154,17 @@ class _Sight:
         """Outputs of one batch."""
         commands = {}
         for message in outputs.streams["commands"]:
-            command = _decode_command(message.value)
+            command = decode_command(message.value)
             commands[command.command_id] = command
         changes = [
-            (message.position, _decode_change(message.value))
+            (message.position, decode_change(message.value))
             for message in outputs.streams["segments"]
         ]
         changes.reverse()
         for message in outputs.streams["decisions"]:
             while changes and changes[-1][0] <= message.position:
                 self._follow(changes.pop()[1])
-            decision = _decode_decision(message.value)
+            decision = decode_decision(message.value)
             if decision.tenant in self.tenants and decision.at >= self.since:
                 self._keep(decision, commands.get(decision.command_id))
         while changes:

@@ -34,6 +34,7 @@ from schemas.batch import (
     Chunk,
     Scope,
 )
+from schemas.outputs import instant_ms
 from schemas.settings import DEFAULT_SETTINGS, TenantSettings
 from sources.files import LineReader
 
@@ -320,19 +321,15 @@ def _said(who: Chosen, tables: Tables) -> Iterator[Moment]:
     own = pl.col("customer_id") == who.customer_id
     for row in tables.segments.filter(own).iter_rows(named=True):
         facts = {"from": row["from"], "to": row["to"], "cause": row["cause"]}
-        yield Moment(_ms(row["at"]), 1, "segment", facts)
+        yield Moment(instant_ms(row["at"]), 1, "segment", facts)
     for row in tables.commands.filter(own & ~pl.col("withdrawn")).iter_rows(named=True):
         facts = {
             "trigger": row["trigger"],
             "channel": row["channels"][0],
             "marketing": row["category"] == "marketing",
         }
-        yield Moment(_ms(row["created_at"]), 2, "command", facts)
+        yield Moment(instant_ms(row["created_at"]), 2, "command", facts)
     undone = own & pl.col("outcome").is_in(list(_UNDONE))
     for row in tables.decisions.filter(undone).iter_rows(named=True):
         facts = {"trigger": row["trigger"], "reason": row["reason"]}
-        yield Moment(_ms(row["at"]), 2, _UNDONE[row["outcome"]], facts)
-
-
-def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+        yield Moment(instant_ms(row["at"]), 2, _UNDONE[row["outcome"]], facts)

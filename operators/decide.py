@@ -25,7 +25,7 @@ from operators.owed import Dues, Owed, joined_dues, rule_texts
 from operators.texts import instant_texts
 from schemas.batch import I4, Objects
 from schemas.keys import command_ids, decision_ids, text_keys
-from schemas.outputs import Command, Decision, Outcome
+from schemas.outputs import Decision, Outcome, decode_command
 from state.lane import LaneState
 from state.messages import command_keys
 from state.tables import DECIDED, HELD, SENT
@@ -159,7 +159,7 @@ def _keep_marks(state: LaneState, asked: Asked, verdicts: Verdicts, commands: Ob
 
 def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
     """Owes the same command again, withdrawn, and the decision that says so."""
-    command = msgspec.json.decode(sent, type=Command)
+    command = decode_command(sent)
     value = _ENCODE(msgspec.structs.replace(command, withdrawn=True))
     customer, trigger, identity = command.customer_id, command.trigger, command.command_id
     owed.command(position, now_ms, customer.encode(), trigger, identity, value)

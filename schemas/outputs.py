@@ -7,6 +7,7 @@ Readers: fields stay in this order, none is left out, unknown ones are ``null``
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -191,6 +192,19 @@ class DeadLetterLine(msgspec.Struct, frozen=True, gc=False):
     errors: DeadLetterErrors
 
 
+decode_command = msgspec.json.Decoder(Command).decode
+decode_decision = msgspec.json.Decoder(Decision).decode
+decode_change = msgspec.json.Decoder(SegmentChange).decode
+decode_profile = msgspec.json.Decoder(Profile).decode
+decode_tombstone = msgspec.json.Decoder(Tombstone).decode
+"""Bytes to an output, for who knows which it is; all raise ``msgspec.DecodeError``."""
+
+
+def instant_ms(text: str) -> int:
+    """Milliseconds of an instant as outputs write it."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
 OUTPUTS = {
     "command": Command,
     "decision": Decision,
@@ -212,4 +226,10 @@ __all__ = [
     "SegmentChange",
     "Tombstone",
     "Visit",
+    "decode_change",
+    "decode_command",
+    "decode_decision",
+    "decode_profile",
+    "decode_tombstone",
+    "instant_ms",
 ]

@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.aggregates import AGGREGATES
-from schemas.outputs import Decision, SegmentChange
+from schemas.outputs import decode_change, decode_decision
 
 
 class Column(NamedTuple):
@@ -191,8 +191,8 @@ TABLES: dict[str, dict[str, Column]] = {
 
 
 _OWN_STREAMS = {
-    "segments": (CHANGES, msgspec.json.Decoder(SegmentChange).decode),
-    "decisions": (DECISIONS, msgspec.json.Decoder(Decision).decode),
+    "segments": (CHANGES, decode_change),
+    "decisions": (DECISIONS, decode_decision),
 }
 _row = msgspec.json.Decoder(reduce(or_, AGGREGATES.values())).decode
 

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.engines import EngineError
-from schemas.outputs import Profile, Tombstone
+from schemas.outputs import decode_profile, decode_tombstone
 from schemas.slices import Place, place_of
 from sinks.postgres_engine import Postgres, check
 
@@ -75,8 +75,6 @@ class _Row(msgspec.Struct):
 
 _whose = msgspec.json.Decoder(_Whose).decode
 _row = msgspec.json.Decoder(_Row).decode
-_profile = msgspec.json.Decoder(Profile).decode
-_tombstone = msgspec.json.Decoder(Tombstone).decode
 
 
 def copied(line: bytes) -> bytes:
@@ -97,7 +95,7 @@ def _without_nul(value: object) -> object:
 def _line(row: str) -> bytes:
     """A row as the topic said it."""
     is_profile = _row(row).segment is not None
-    return msgspec.json.encode(_profile(row) if is_profile else _tombstone(row))
+    return msgspec.json.encode(decode_profile(row) if is_profile else decode_tombstone(row))
 
 
 class Profiles(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from flows.cli import run
-from flows.customer_path import instant_ms
 from schemas.keys import customer_id
+from schemas.outputs import instant_ms
 from schemas.slices import Place
 from tests.agenda import OPEN, came, known, rule, rules, wrote
 from tests.engine import ID_KEY

@@ -12,10 +12,11 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.customer_path import CustomerPath, Moment, instant_ms
-from flows.follow import Sought, follow
+from flows.customer_path import CustomerPath, Moment, Sought
+from flows.follow import follow
 from flows.mentions import Mentions, Whom
 from flows.progress import silent
+from schemas.outputs import instant_ms
 from state.index import Rows
 from tests.agenda import START, rules
 from tests.decided import sent_by, simulated
