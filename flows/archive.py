@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from bytewax.dataflow import Dataflow
 
-from flows.environment import Environment, EnvironmentMistake, read_from, require
+from flows.environment import Environment, require, with_mongo
 from flows.stop import Stop
 from flows.stores import NEEDED, Flow, Settings, Sink, Source, build_stores, run_stores
 from operators.excerpt import excerpt
@@ -42,14 +42,10 @@ def excerpts(said: Slice, lanes: int, id_key: bytes) -> Slice:
 def mongo_of(environment: Environment, kept_days: int) -> MessagesInMongo:
     """MongoDB as the environment says."""
     require(environment, "run archive", *NEEDED, "mongo", "id_key")
-    try:
-        from sinks.mongo import MessagesInMongo
-    except ModuleNotFoundError:
-        raise EnvironmentMistake(
-            "FLOWSELL_MONGO: needs pymongo, which comes with flowsell-stream[mongo]"
-        ) from None
     assert environment.mongo is not None
-    with read_from("FLOWSELL_MONGO"):
+    with with_mongo():
+        from sinks.mongo import MessagesInMongo
+
         return MessagesInMongo(environment.mongo, kept_days)
 
 

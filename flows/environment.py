@@ -231,6 +231,18 @@ def read_from(name: str) -> Iterator[None]:
         raise EnvironmentMistake(f"{name}: {mistake}") from None
 
 
+@contextmanager
+def with_mongo() -> Iterator[None]:
+    """What uses FLOWSELL_MONGO, whose client library is not in every installation."""
+    try:
+        with read_from("FLOWSELL_MONGO"):
+            yield
+    except ModuleNotFoundError:
+        raise EnvironmentMistake(
+            "FLOWSELL_MONGO: needs pymongo, which comes with flowsell-stream[mongo]"
+        ) from None
+
+
 def instance_of(environment: Environment, number: int) -> str:
     """Who the n-th of several processes of this host is in the group."""
     return f"{environment.instance}-{number}"

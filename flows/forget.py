@@ -20,13 +20,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from flows.environment import (
-    Environment,
-    EnvironmentMistake,
-    read_environment,
-    read_from,
-    require,
-)
+from flows.environment import Environment, read_environment, require, with_mongo
 from flows.forget_report import Report, Trace, print_report
 from flows.logging import configure
 from flows.progress import progress
@@ -111,13 +105,9 @@ def traces_of(environment: Environment) -> list[Traces]:
 
 
 def _archive(url: str) -> Traces:
-    try:
+    with with_mongo():
         from sinks.mongo import TracesInMongo
-    except ModuleNotFoundError:
-        raise EnvironmentMistake(
-            "FLOWSELL_MONGO: needs pymongo, which comes with flowsell-stream[mongo]"
-        ) from None
-    with read_from("FLOWSELL_MONGO"):
+
         return TracesInMongo(url)
 
 
