@@ -11,7 +11,7 @@ it is old: an index on its time sees to that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -149,7 +149,7 @@ class MessagesInMongo:
     def places(self) -> Mapping[Place, int]:
         """The offset up to which every message is there."""
         with self._answers():
-            return {place_of(each["_id"]): each["next"] for each in self._database.progress.find()}
+            return _places(self._database)
 
     def add(self, stream: str, values: list[bytes]) -> None:
         """Hold the last telling of each message, and who is to be forgotten since when."""
@@ -191,16 +191,7 @@ class MessagesInMongo:
             whose = [(wish, self._ids(wish, messages)) for wish in wishes]
             self._note(whose, lifted)
             self._put(messages)
-            gone = [
-                DeleteMany(
-                    {
-                        "tenant": wish.tenant,
-                        "customer_id": {"$in": sorted(ids)},
-                        "position": {"$lt": wish.position},
-                    }
-                )
-                for wish, ids in whose
-            ]
+            gone = [DeleteMany(_before(wish.tenant, ids, wish.position)) for wish, ids in whose]
             if gone:
                 self._database.messages.bulk_write(gone)
             places = [
@@ -223,15 +214,7 @@ class MessagesInMongo:
 
     def _note(self, whose: Sequence[tuple[Forgotten, set[str]]], lifted: Mapping[str, int]) -> None:
         """Whom to forget, under each id; then who is back."""
-        noted = [
-            UpdateOne(
-                {"_id": person(wish.tenant, who)},
-                {"$max": {"position": wish.position}},
-                upsert=True,
-            )
-            for wish, ids in whose
-            for who in sorted(ids)
-        ]
+        noted = [note for wish, ids in whose for note in _notes(wish.tenant, ids, wish.position)]
         noted += [UpdateOne({"_id": who}, {"$max": {"lifted": at}}) for who, at in lifted.items()]
         if noted:
             self._database.forgotten.bulk_write(noted)
@@ -286,28 +269,41 @@ class TracesInMongo:
     def places(self) -> Mapping[Place, int]:
         """As the flow has noted them."""
         with answers(self._name):
-            return {place_of(each["_id"]): each["next"] for each in self._database.progress.find()}
+            return _places(self._database)
 
     def count(self, tenant: str, ids: Sequence[str]) -> int:
         """Messages."""
-        asked = {"tenant": tenant, "customer_id": {"$in": [*ids]}}
+        asked = _of(tenant, ids)
         with answers(self._name):
             return self._database.messages.count_documents(asked)
 
     def erase(self, tenant: str, ids: Sequence[str], position: int) -> None:
         """The wish under each id, then what is of before it."""
-        gone = {"tenant": tenant, "customer_id": {"$in": [*ids]}, "position": {"$lt": position}}
         with answers(self._name):
-            for each in ids:
-                wish = {"$max": {"position": position}}
-                self._database.forgotten.update_one(
-                    {"_id": person(tenant, each)}, wish, upsert=True
-                )
-            self._database.messages.delete_many(gone)
+            self._database.forgotten.bulk_write(_notes(tenant, ids, position))
+            self._database.messages.delete_many(_before(tenant, ids, position))
 
     def close(self) -> None:
         """Let go of MongoDB."""
         self._client.close()
+
+
+def _places(database: Database[Document]) -> Mapping[Place, int]:
+    return {place_of(each["_id"]): each["next"] for each in database.progress.find()}
+
+
+def _of(tenant: str, ids: Iterable[str]) -> Document:
+    return {"tenant": tenant, "customer_id": {"$in": sorted(ids)}}
+
+
+def _before(tenant: str, ids: Iterable[str], position: int) -> Document:
+    return _of(tenant, ids) | {"position": {"$lt": position}}
+
+
+def _notes(tenant: str, ids: Iterable[str], position: int) -> list[UpdateOne]:
+    """The wish to be forgotten, under each id."""
+    latest = {"$max": {"position": position}}
+    return [UpdateOne({"_id": person(tenant, who)}, latest, upsert=True) for who in sorted(ids)]
 
 
 @contextmanager

@@ -77,6 +77,13 @@ _whose = msgspec.json.Decoder(_Whose).decode
 _row = msgspec.json.Decoder(_Row).decode
 
 
+def places_of(engine: Postgres) -> Mapping[Place, int]:
+    """The offset up to which every profile is there, by place."""
+    with engine.answers():
+        rows = engine.connection.execute("SELECT place, next FROM flowsell.progress")
+        return {place_of(place): offset for place, offset in rows}
+
+
 def copied(line: bytes) -> bytes:
     """A line of JSON as a line of ``COPY``; a NUL, which no text here can hold, is left out."""
     if _NUL in line:
@@ -138,9 +145,7 @@ class ProfilesInPostgres:
 
     def places(self) -> Mapping[Place, int]:
         """The offset up to which every profile is there."""
-        with self._engine.answers():
-            rows = self._engine.connection.execute("SELECT place, next FROM flowsell.progress")
-            return {place_of(place): offset for place, offset in rows}
+        return places_of(self._engine)
 
     def add(self, stream: str, values: list[bytes]) -> None:
         """Hold the last line of each customer."""

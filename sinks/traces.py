@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
-from valkey.exceptions import ValkeyError
 
-from schemas.engines import EngineError
-from schemas.slices import Place, place_of
+from schemas.slices import Place
+from sinks import postgres, valkey, warehouse
 from sinks.clickhouse import STREAMS
 from sinks.clickhouse_engine import ClickHouse
 from sinks.clickhouse_rows import CHANGES, POSITION, TEXT
@@ -22,7 +21,6 @@ from sinks.clickhouse_target import Target
 from sinks.migrations import check as check_clickhouse
 from sinks.postgres_engine import Postgres
 from sinks.postgres_engine import check as check_postgres
-from sinks.valkey import CUSTOMER, PLACES, connection, named, why
 
 _SEGMENTS = "customer_segments"
 _OF = "tenant = {tenant:String} AND customer_id IN {ids:Array(String)}"
@@ -56,7 +54,7 @@ class TracesInPostgres:
     """Profiles: the flow itself replaces them by tombstones."""
 
     name = "postgres"
-    streams: tuple[str, ...] = ("profiles",)
+    streams: tuple[str, ...] = (postgres.STREAM,)
 
     def __init__(self, url: str) -> None:
         self._engine = Postgres(url)
@@ -68,9 +66,7 @@ class TracesInPostgres:
 
     def places(self) -> Mapping[Place, int]:
         """As the flow has noted them."""
-        with self._engine.answers():
-            rows = self._engine.connection.execute("SELECT place, next FROM flowsell.progress")
-            return {place_of(place): offset for place, offset in rows}
+        return postgres.places_of(self._engine)
 
     def count(self, tenant: str, ids: Sequence[str]) -> int:
         """Rows that are no tombstones."""
@@ -95,23 +91,25 @@ class TracesInValkey:
     """Hashes: the flow itself replaces them by tombstones; a phone stands nowhere."""
 
     name = "valkey"
-    streams: tuple[str, ...] = ("profiles",)
+    streams: tuple[str, ...] = (valkey.STREAM,)
 
     def __init__(self, url: str) -> None:
-        self._client: Any = connection(url)
+        self._client: Any = valkey.connection(url)
 
     def open(self) -> None:
         """Whether it answers."""
-        self._asked("ping")
+        with valkey.answers(self._client):
+            self._client.ping()
 
     def places(self) -> Mapping[Place, int]:
         """As the flow has noted them."""
-        found: dict[str, str] = self._asked("hgetall", PLACES)
-        return {place_of(place): int(offset) for place, offset in found.items()}
+        return valkey.places_of(self._client)
 
     def count(self, tenant: str, ids: Sequence[str]) -> int:
         """Hashes with a segment; a tombstone has none."""
-        return sum(bool(self._asked("hexists", CUSTOMER + each, "segment")) for each in ids)
+        keys = [valkey.CUSTOMER + each for each in ids]
+        with valkey.answers(self._client):
+            return sum(bool(self._client.hexists(key, "segment")) for key in keys)
 
     def erase(self, tenant: str, ids: Sequence[str], position: int) -> None:
         """Nothing is left to do: a tombstone is one hash in place of the other."""
@@ -119,12 +117,6 @@ class TracesInValkey:
     def close(self) -> None:
         """Let go of Valkey."""
         self._client.close()
-
-    def _asked(self, command: str, *arguments: str) -> Any:
-        try:
-            return getattr(self._client, command)(*arguments)
-        except ValkeyError as error:
-            raise EngineError(f"{named(self._client)}: {why(error)}") from None
 
 
 class TracesInClickHouse:
@@ -143,8 +135,7 @@ class TracesInClickHouse:
 
     def places(self) -> Mapping[Place, int]:
         """As the flow has noted them."""
-        found = self._engine.rows("SELECT place, max(next) FROM flowsell.progress GROUP BY place")
-        return {place_of(str(place)): int(offset) for place, offset in found}
+        return warehouse.places_of(self._engine)
 
     def count(self, tenant: str, ids: Sequence[str]) -> int:
         """Rows, also those that a later one has replaced and no merge has dropped yet."""

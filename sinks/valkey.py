@@ -11,7 +11,8 @@ has the key finds a phone without the phone standing anywhere in here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -111,24 +112,18 @@ class ProfilesInValkey:
     def open(self, log: str) -> Mapping[Place, int]:
         """Connect, and claim the database for this log; an empty one is filled from the topic."""
         self._log = log
-        try:
+        with answers(self._client):
             self._client.set(LOG, log, nx=True)
             claimed = self._client.get(LOG)
             self._set = str(self._client.script_load(_SET))
             self._note = str(self._client.script_load(_NOTE))
-        except ValkeyError as error:
-            raise self._refused(error) from None
         if claimed != log:
             raise EngineError(f"{self}: holds the customers of another log; give an empty database")
         return self.places()
 
     def places(self) -> Mapping[Place, int]:
         """The offset up to which every customer is there."""
-        try:
-            found: dict[str, str] = self._client.hgetall(PLACES)
-        except ValkeyError as error:
-            raise self._refused(error) from None
-        return {place_of(place): int(offset) for place, offset in found.items()}
+        return places_of(self._client)
 
     def add(self, stream: str, values: list[bytes]) -> None:
         """Hold the last value of each customer."""
@@ -151,14 +146,12 @@ class ProfilesInValkey:
 
     def write(self, taken: list[Said], reached: Mapping[Place, int]) -> None:
         """Hashes, each set or left by its position; when all are answered, the places."""
-        try:
+        with answers(self._client):
             for start in range(0, len(taken), AT_ONCE):
                 self._send(taken[start : start + AT_ONCE])
             if reached:
                 told = [each for place, at in reached.items() for each in (str(place), at)]
                 self._client.evalsha(self._note, 2, LOG, PLACES, self._log, *told)
-        except ValkeyError as error:
-            raise self._refused(error) from None
 
     def _send(self, some: Sequence[Said]) -> None:
         pipeline = self._client.pipeline(transaction=False)
@@ -174,9 +167,6 @@ class ProfilesInValkey:
         """Let go of Valkey and of what is held."""
         self._held = {}
         self._client.close()
-
-    def _refused(self, error: ValkeyError) -> EngineError:
-        return EngineError(f"{self}: {why(error)}")
 
 
 class Customers:
@@ -217,6 +207,22 @@ def connection(url: str) -> Any:
         raise ValueError("not valkey://user:password@host:port/number") from None
 
 
+def places_of(client: Any) -> Mapping[Place, int]:
+    """The offset up to which every customer is there, by place."""
+    with answers(client):
+        found: dict[str, str] = client.hgetall(PLACES)
+    return {place_of(place): int(offset) for place, offset in found.items()}
+
+
+@contextmanager
+def answers(client: Any) -> Iterator[None]:
+    """What Valkey refuses inside is an ``EngineError``."""
+    try:
+        yield
+    except ValkeyError as error:
+        raise EngineError(f"{named(client)}: {_why(error)}") from None
+
+
 def named(client: Any) -> str:
     """Where a client goes to, as errors say it."""
     where = client.get_connection_kwargs()
@@ -225,7 +231,7 @@ def named(client: Any) -> str:
     return f"Valkey at {where.get('host', 'localhost')}:{where.get('port', 6379)}"
 
 
-def why(error: ValkeyError) -> str:
+def _why(error: ValkeyError) -> str:
     """What Valkey or the way to it says; no answer of a pipeline repeats its command."""
     text = str(error)
     if LOST in text:

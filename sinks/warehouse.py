@@ -13,13 +13,12 @@ import pyarrow as pa
 
 from schemas.slices import Place, place_of
 from sinks.clickhouse import Rows, Warehouse
+from sinks.clickhouse_engine import ClickHouse
 from sinks.clickhouse_rows import POSITION, TEXT
 from sinks.clickhouse_target import Target
 
 INSERT_SECONDS = 45
 """Under the minute after which a process that says nothing is taken for stuck."""
-
-_PLACES = "SELECT place, max(next) FROM flowsell.progress GROUP BY place"
 
 
 class WarehouseEngine:
@@ -42,8 +41,7 @@ class WarehouseEngine:
 
     def places(self) -> Mapping[Place, int]:
         """The offset up to which every row is there."""
-        found = self._warehouse.engine.rows(_PLACES)
-        return {place_of(str(place)): int(offset) for place, offset in found}
+        return places_of(self._warehouse.engine)
 
     def add(self, stream: str, values: list[bytes]) -> None:
         """Hold these as rows of their tables."""
@@ -66,6 +64,12 @@ class WarehouseEngine:
     def close(self) -> None:
         """Let go of ClickHouse and of what is held."""
         self._warehouse.close()
+
+
+def places_of(engine: ClickHouse) -> Mapping[Place, int]:
+    """The offset up to which every row is there, by place."""
+    found = engine.rows("SELECT place, max(next) FROM flowsell.progress GROUP BY place")
+    return {place_of(str(place)): int(offset) for place, offset in found}
 
 
 def progress_table(reached: Mapping[Place, int]) -> pa.Table:
