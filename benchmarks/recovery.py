@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 import xxhash
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from rich.console import Console
 
 from benchmarks.kafka import LANES
@@ -135,8 +135,16 @@ def _read(deployment: Site, topic: str, partition: int) -> Any:
     at_end = False
     while not at_end:
         messages = consumer.consume(16_384, 0.1)
-        at_end = any(message.error() is not None for message in messages)
-        if good := [message for message in messages if message.error() is None]:
+        good = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                good.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                at_end = True
+            else:  # what is not read would be told as lost
+                raise KafkaException(error)
+        if good:
             yield good
     consumer.close()
 

@@ -284,7 +284,7 @@ class TopicsReader:
     def _slice(self, place: Place, found: list[Any]) -> Slice:
         reading = self._readings[place]
         messages = [message for message in found if message.error() is None]
-        is_end = found[-1].error() is not None
+        is_end = found[-1].error() is not None  # of errors only ends come this far
         reading.offset = found[-1].offset() + (not is_end)
         if messages:
             reading.read_ms = messages[0].timestamp()[1]
