@@ -25,6 +25,7 @@ from flows.stop import Stop, draining_on_signals
 from flows.summary import print_json
 from operators.pack import Plan, pack
 from operators.sift import Sifted, check_columns, sift_customers, sift_visits
+from schemas.durations import parse_instant
 from schemas.mapping import CUSTOMERS, VISITS, BackfillMapping, parse_mapping
 from schemas.record import utc_text
 from sources.files import unreadable
@@ -47,13 +48,10 @@ class At(click.ParamType[datetime]):
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> datetime:
         """The same in UTC."""
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r}: not an instant such as 2026-03-01T06:00:00Z", param)
-        if at.tzinfo is None:
-            self.fail(f"{value!r}: lacks its zone", param)
-        return at.astimezone(UTC)
+        at = parse_instant(value)
+        if at is None:
+            self.fail(f"{value!r}: not an instant with a zone, as 2026-03-01T06:00:00Z", param)
+        return at
 
 
 def read_mapping(path: Path) -> BackfillMapping:

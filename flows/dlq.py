@@ -26,7 +26,7 @@ from flows.records import RECORDS, RecordsTopic
 from flows.resend import Log, LogFile, Nowhere, Outbox, Pace, Resent, resend
 from flows.stop import Stop, draining_on_signals
 from flows.summary import print_json
-from schemas.durations import parse_duration
+from schemas.durations import parse_duration, parse_instant
 from schemas.engines import EngineError
 from schemas.record import REASONS
 from sources.files import unreadable
@@ -46,17 +46,12 @@ class Since(click.ParamType[int]):
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> int:
         """Milliseconds since the Unix epoch."""
-        ago = parse_duration(value)
+        ago, at = parse_duration(value), parse_instant(value)
         if ago is not None:
             at = datetime.now(UTC) - timedelta(milliseconds=ago)
-            return int(at.timestamp() * 1000)
-        try:
-            at = datetime.fromisoformat(value)
-            if at.tzinfo is None:
-                raise ValueError("a wall clock")
-            return int(at.timestamp() * 1000)
-        except ValueError:
+        if at is None:
             self.fail(f"{value!r}: neither an instant with a zone, nor 90m, 24h or 3d", param)
+        return int(at.timestamp() * 1000)
 
 
 class From(click.ParamType[dict[int, int]]):

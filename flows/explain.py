@@ -8,7 +8,6 @@ State: none; nothing is written
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from flows.environment import Environment, read_environment
 from flows.logging import configure
 from flows.progress import progress
 from flows.replay import read_tenants
+from schemas.durations import parse_instant
 from schemas.settings import TenantSettings
 from sources.files import total_bytes
 
@@ -38,11 +38,8 @@ class At(click.ParamType[tuple[int | None, int | None]]):
         """The position, or milliseconds since the Unix epoch."""
         if value.isascii() and value.isdigit():
             return int(value), None
-        try:
-            at = datetime.fromisoformat(value)
-            if at.tzinfo is None:
-                raise ValueError("a wall clock")
-        except ValueError:
+        at = parse_instant(value)
+        if at is None:
             self.fail(f"{value!r}: neither a position nor an instant with a zone", param, context)
         return None, round(at.timestamp() * 1000)
 

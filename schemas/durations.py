@@ -1,4 +1,4 @@
-"""Durations and times of day, as people write them in settings.
+"""Durations, times of day and instants, as people write them in settings and commands.
 
 Units: durations in milliseconds, times of day in minutes after local midnight
 """
@@ -6,6 +6,7 @@ Units: durations in milliseconds, times of day in minutes after local midnight
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 DURATION_PATTERN = r"^(?=\d)(\d{1,5}d)?(\d{1,5}h)?(\d{1,5}m)?$"
 TIME_OF_DAY_PATTERN = r"^([01]\d|2[0-3]):([0-5]\d)$"
@@ -41,3 +42,12 @@ def parse_time_of_day(text: str) -> int | None:
     """Minutes after midnight of ``HH:MM``, 00:00 to 23:59; ``None`` if it is none."""
     match = _TIME_OF_DAY.fullmatch(text)
     return None if match is None else 60 * int(match[1]) + int(match[2])
+
+
+def parse_instant(text: str) -> datetime | None:
+    """An instant in UTC of RFC 3339 with its zone; ``None`` if it is none, or a wall clock."""
+    try:
+        at = datetime.fromisoformat(text)
+        return None if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # in UTC it may be before the year 1
+        return None

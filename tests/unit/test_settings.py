@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import pickle
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from schemas.currencies import EXPONENTS
-from schemas.durations import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration, parse_time_of_day
+from schemas.durations import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    parse_duration,
+    parse_instant,
+    parse_time_of_day,
+)
 from schemas.presets import PRESETS
 from schemas.segments import SEGMENTS, code_text
 from schemas.settings import (
@@ -301,6 +309,13 @@ def test_times_of_day_are_read_exactly() -> None:
     assert parse_time_of_day("23:59") == 23 * 60 + 59
     for text in ("24:00", "9:00", "09:60", "09:00:00", "", "09.00", "٠٩:٠٠", "09:00\n"):
         assert parse_time_of_day(text) is None, text
+
+
+def test_instants_are_read_with_their_zone() -> None:
+    assert parse_instant("2026-03-03T05:00:00+05:00") == datetime(2026, 3, 3, tzinfo=UTC)
+    assert parse_instant("2026-03-03T00:00:00.5Z") == datetime(2026, 3, 3, 0, 0, 0, 500_000, UTC)
+    for text in ("", "yesterday", "2026-03-03", "2026-03-03T00:00:00", "0001-01-01T00:00:00+05:00"):
+        assert parse_instant(text) is None, text
 
 
 def test_there_are_27_segments_and_the_lead() -> None:
