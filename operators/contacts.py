@@ -104,7 +104,7 @@ def inherit_contacts(state: LaneState, old: int, heir: int) -> tuple[Enrolments,
     """
     table, customers = state.contacts, state.customers
     before = enrolments(state, np.array([old, heir], np.int32))
-    before.place[:] = 0
+    before.place[:] = 0  # both are noted at one moment, that of the merge
     rows = hand_over(customers.first_contact, table.next_contact, old, heir)
     table.customer[rows] = heir
     table.touch(rows)
