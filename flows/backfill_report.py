@@ -71,15 +71,13 @@ class Report:
         self.tenants = pl.concat(told)["tenant"].n_unique() if told else 0
         if visits is None:
             return
-        each = visits.told.drop_nulls("phone").group_by("tenant", "phone").len()
-        self.crowded = each.filter(pl.col("len") > CROWD_VISITS).height
+        phones = visits.told.drop_nulls("phone").group_by("tenant", "phone").len()
+        self.crowded = phones.filter(pl.col("len") > CROWD_VISITS).height
         phoneless = visits.told.filter(pl.col("phone").is_null())
         self.walk_ins = phoneless["client"].null_count()
-        named = phoneless.filter(pl.col("client").is_not_null())
+        named = phoneless.drop_nulls("client")
         if customers is not None:
-            cards = customers.told.filter(pl.col("phone").is_not_null()).select(
-                "tenant", client="id"
-            )
+            cards = customers.told.drop_nulls("phone").select("tenant", client="id")
             named = named.join(cards, on=["tenant", "client"], how="anti")
         self.waiting = named.height
 
@@ -130,9 +128,9 @@ def write_rejects(path: Path, rejected: list[pl.DataFrame]) -> None:
 
 def print_report(told: Report, plan: Plan, done: Publishing | None) -> None:
     """A few lines for each table, and what was published."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # a column may be called `[a]`
     for name, found in told.tables.items():
-        console.print(f"{name}, from {found.source}", style="bold", soft_wrap=True, markup=False)
+        console.print(f"{name}, from {found.source}", style="bold", soft_wrap=True)
         console.print(_table(found))
     if told.walk_ins:
         console.print(f"{told.walk_ins:,} visits of nobody: they count for the business alone.")

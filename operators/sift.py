@@ -92,7 +92,9 @@ class _Fields:
             return self.same(field, None)
         if len(sources) == 1:
             return self._frame[sources[0]].alias(field)
-        parts = pl.concat_str(pl.col(*sources), separator=" ", ignore_nulls=True)
+        parts = pl.concat_str(
+            [self._frame[each] for each in sources], separator=" ", ignore_nulls=True
+        )
         return self._frame.select(pl.when(parts != "").then(parts).alias(field)).to_series()
 
     def same(self, field: str, value: str | None) -> pl.Series:
@@ -142,7 +144,7 @@ def check_columns(
             if isinstance(frame.schema[source], pl.List) and field != "services":
                 raise SettingsError(f"{path}.columns.{field}", f'"{source}" is a list')
             named[source] = None
-    return frame.select(*named)
+    return frame[[*named]]
 
 
 def sift_visits(frame: pl.DataFrame, mapping: BackfillMapping, now_ms: int) -> Sifted:

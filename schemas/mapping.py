@@ -20,7 +20,6 @@ from schemas.webhooks.generic import VISIT_STATUSES
 
 VISITS, CUSTOMERS = "visits", "customers"
 CSV, PARQUET = (".csv", ".tsv", ".txt"), ".parquet"
-_OF_CSV = ("separator", "encoding")
 _DAY_PARTS = (("%Y", "%y"), ("%m", "%b", "%B"), ("%d", "%e"))
 
 

@@ -81,7 +81,8 @@ def _why(error: psycopg.Error) -> str:
 
 def as_texts(frame: pl.DataFrame) -> pl.DataFrame:
     """Every column as text."""
-    return pl.DataFrame([_as_text(frame[name]) for name in frame.columns])
+    # Under its own name a column called ``^id$`` would be a pattern.
+    return pl.DataFrame({name: _as_text(frame[name].alias("told")) for name in frame.columns})
 
 
 def _as_text(column: pl.Series) -> pl.Series:
@@ -98,9 +99,7 @@ def _as_text(column: pl.Series) -> pl.Series:
         whole = column.fill_nan(None).drop_nulls()
         if ((whole % 1 == 0) & (whole.abs() < 2**53)).all():
             column = column.fill_nan(None).cast(pl.Int64)
-    told = pl.col(column.name)
-    text = column.cast(pl.String).str.strip_chars().to_frame()
-    return text.select(pl.when(told != "").then(told)).to_series()
+    return column.cast(pl.String).str.strip_chars().replace("", None)
 
 
 def _utf8(content: bytes, encoding: str, path: Path) -> bytes:
@@ -122,8 +121,12 @@ def _csv(content: bytes, separator: str, name: str) -> pl.DataFrame:
 def _culprit(content: bytes, separator: str) -> str:
     """The first row that is not as the header says."""
     rows = csv.reader(StringIO(content.decode(), newline=""), delimiter=separator)
-    width = len(next(rows, []))
-    for number, cells in enumerate(rows, 1):
-        if len(cells) > width:
-            return f"row {number} has {len(cells)} cells, the header {width}"
+    width = number = 0
+    try:
+        width = len(next(rows, []))
+        for number, cells in enumerate(rows, 1):
+            if len(cells) > width:
+                return f"row {number} has {len(cells)} cells, the header {width}"
+    except csv.Error:  # it takes no cell over 128 KiB
+        return f"row {number + 1} has a cell without an end, as a quote that is not closed makes it"
     return "no CSV table"

@@ -96,9 +96,29 @@ def test_a_parquet_table_with_times_numbers_and_lists_is_read(own: Path) -> None
     assert (second["phone"], second["amount_minor"], second["services"]) == (None, None, [])
 
 
+def test_columns_may_be_called_whatever_they_are(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("^id$", "Day [utc]", "Phone [/kz]")
+    (own / "t.csv").write_text(f"{','.join(names)}\n1,2025-11-20T12:00:00Z,+77011234567\n2,soon,\n")
+    mapping = own / "t.toml"
+    mapping.write_text(
+        'tenant = "salon"\n[visits]\nfile = "t.csv"\n'
+        f'columns = {{ id = "{names[0]}", starts_at = "{names[1]}", phone = "{names[2]}" }}\n'
+    )
+    assert backfill(mapping, "--dry-run", "--bad", "100") == 0
+    told = capsys.readouterr().out
+    assert "Nothing is published: 1 rows" in told
+    assert f"{names[1]}: row 2" in told
+
+
 DAMAGED = [
     ("visits.csv", b"", 4, "empty, without even a header"),
     ("visits.csv", b"A;B\n1;2\n3;+77011234567;5\n", 4, "row 2 has 3 cells, the header 2"),
+    (
+        "visits.csv", b'A;B\n1;2\n3;"+77011234567\n' + b"4;5\n" * 50_000, 4,
+        "row 2 has a cell without an end, as a quote that is not closed makes it",
+    ),
     ("visits.csv", "Номер;Дата".encode("cp1251"), 4, "not utf-8; name its encoding in the mapping"),
     ("visits.csv", None, 2, "cannot be read: No such file or directory"),
     (
