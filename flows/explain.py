@@ -129,4 +129,4 @@ def command(
     if as_json:
         print_json(path.as_json(names))
     else:
-        show(Console(highlight=False), PATH_TEXTS[locale], path, names, last)
+        show(Console(highlight=False, markup=False), PATH_TEXTS[locale], path, names, last)

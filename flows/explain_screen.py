@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from rich.box import ROUNDED
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -92,6 +92,8 @@ def _rows(texts: PathTexts, path: CustomerPath) -> Iterator[tuple[str, Renderabl
 
 
 def _moments(texts: PathTexts, path: CustomerPath, last: int) -> RenderableType:
+    if not path.moments:
+        return Text(texts.nothing, style="dim")
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -109,9 +111,7 @@ def _moments(texts: PathTexts, path: CustomerPath, last: int) -> RenderableType:
         style = _STYLES.get(moment.what, "")
         told = [phrase(texts, path, moment), *(texts.messages[each.what] for each in later)]
         table.add_row(texts.words.moment(at), Text(", ".join(told), style=style))
-    if not path.moments:
-        return Text(texts.nothing, style="dim")
-    return Group(table)
+    return table
 
 
 def _at_once(moments: list[Moment]) -> list[list[Moment]]:
