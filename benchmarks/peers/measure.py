@@ -23,7 +23,7 @@ from benchmarks.peers.log import peer_load
 from benchmarks.peers.outputs import Told, harm, share_right
 from benchmarks.peers.process import Tree
 from benchmarks.peers.size import Say, Size
-from benchmarks.peers.trial import PATIENCE_SECONDS, SLICES_PER_SECOND, Trial, trial
+from benchmarks.peers.trial import PATIENCE_SECONDS, Trial, trial
 from benchmarks.site import site
 
 _SHARE_OF_WHAT_IT_HOLDS = 0.5
@@ -163,11 +163,11 @@ def _hold(
 ) -> None:
     """Half of what it can take, at most a fixed rate, for some seconds."""
     most = min(_HIGHEST_RATE, size.records / size.held_seconds)
-    rate = int(min(most, figures.records_per_second * _SHARE_OF_WHAT_IT_HOLDS))
+    rate = max(int(min(most, figures.records_per_second * _SHARE_OF_WHAT_IT_HOLDS)), 1)
     records = its.slices(its.log.run(window, phase), rate * size.held_seconds, rate)
     seen, begin = len(its.outputs.told), time.monotonic()
-    for number, _ in enumerate(records, 1):
-        due = begin + number / SLICES_PER_SECOND
+    for count in records:
+        due = begin + count / rate
         its.outputs.look(max(due - time.monotonic(), 0.001))
     its.append(its.log.markers(phase))
     _until(its, tree, phase, seen)

@@ -49,8 +49,8 @@ class Inbox:
             for message in messages:
                 if message.error() is None:
                     values.append(message.value() or b"")
-                    continue
-                ended += message.error().code() == KafkaError._PARTITION_EOF
+                else:
+                    ended += message.error().code() == KafkaError._PARTITION_EOF
             if values:
                 yield values
 

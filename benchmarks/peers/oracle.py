@@ -3,7 +3,7 @@
 Takes: every value that was appended, and the day of the appending
 Out:   by tenant and phone the segment; customers without an attended visit are left out
 
-It shares no code with the peers' ``job``: what both get wrong would not show.
+It shares nothing with the peers' ``job`` but the thresholds: what both get wrong would not show.
 """
 
 from __future__ import annotations

@@ -53,20 +53,25 @@ class Tree:
 
     def look(self) -> None:
         """Raise where the program has ended by itself; note the memory that is held."""
-        if (code := self._process.poll()) is not None:
+        if self.ended():
+            raise EngineError(f"ended with exit code 0: {self._last_words()}")
+
+    def ended(self) -> bool:
+        """Whether the program has done what it was to do; else note the memory that is held.
+
+        Raises ``EngineError`` where it failed.
+        """
+        code: int | None = self._process.poll()
+        if code:
             raise EngineError(f"ended with exit code {code}: {self._last_words()}")
+        if code == 0:
+            return True
         held = 0
         for each in self._all():
             with contextlib.suppress(psutil.Error):
                 held += each.memory_info().rss
         self.peak_rss = max(self.peak_rss, held)
-
-    def ended(self) -> bool:
-        """Whether the program has done what it was to do; raises where it failed."""
-        code: int | None = self._process.poll()
-        if code:
-            raise EngineError(f"ended with exit code {code}: {self._last_words()}")
-        return code == 0
+        return False
 
     def kill(self) -> None:
         """SIGKILL to all of them, as a lost machine would."""

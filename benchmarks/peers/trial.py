@@ -33,7 +33,7 @@ from schemas.keys import customer_id
 from schemas.topics import TOPICS
 
 PATIENCE_SECONDS = 600.0
-SLICES_PER_SECOND = 50
+_SLICES_PER_SECOND = 50
 LOGS = Path(__file__).resolve().parent / ".logs"
 """What each peer said in its last trial; git ignores it."""
 _SEGMENTS = "peers.segments"
@@ -93,15 +93,18 @@ class Trial:
         self._producer.commit_transaction(PATIENCE_SECONDS)
         return len(self._values) - before
 
-    def slices(self, chunks: Iterable[Chunk], most: int, rate: int) -> Iterator[None]:
-        """Append a slice each time this is asked for one, until ``most`` records are there."""
+    def slices(self, chunks: Iterable[Chunk], most: int, rate: int) -> Iterator[int]:
+        """Append a slice each time this is asked for one, until ``most`` records are there.
+
+        Yields how many there are; some fifty slices hold what comes in a second.
+        """
         producer = self._site.producer()
         for number, (lane, key, value) in enumerate(islice(_records(chunks), most), 1):
             self._values.append(value)
             produce(producer, value, key, lane)
-            if number % (rate // SLICES_PER_SECOND) == 0:
+            if number % max(rate // _SLICES_PER_SECOND, 1) == 0:
                 producer.poll(0)
-                yield
+                yield number
         producer.flush(PATIENCE_SECONDS)
 
     def key(self, tenant: str, phone: str) -> str:
@@ -121,7 +124,6 @@ class Trial:
         """Until a batch has done its work."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not tree.ended():
-            tree.look()
             time.sleep(0.02)
             if time.monotonic() > deadline:
                 raise EngineError(f"not done within {PATIENCE_SECONDS:,.0f} s")
