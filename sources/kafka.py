@@ -100,10 +100,10 @@ class Reader:
             self._paused = []
             return group.settle()
         now = time.monotonic()
-        self._let_others_wait(len(messages), now)
         items = self._due_snapshot(now)
         for lane, own in self._by_lane(messages).items():
             items += [Data(group.term, chunk) for chunk in self._chunks(lane, own, now)]
+        self._let_others_wait(len(messages), now)
         self._keep_awake(now)
         self._tell(now)
         return items

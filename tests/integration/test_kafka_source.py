@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import sources.kafka
 from benchmarks.broker import KafkaServer
 from sources.group import Group, Membership
 from sources.kafka import Reader
@@ -131,8 +132,11 @@ def test_lanes_share_a_backlog(engagement: Engagement, reader: Reader) -> None:
 
 
 def test_bodies_of_megabytes_do_not_starve_their_lanes_behind_the_others(
-    kafka: KafkaServer, tmp_path: Path
+    kafka: KafkaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sources.kafka, "MOST_RECORDS", 5_000)
+    monkeypatch.setattr(sources.kafka, "STARVED_SECONDS", 0.25)
+    monkeypatch.setattr(sources.kafka, "ALONE_SECONDS", 60.0)  # however busy the machine is
     lanes, backlog, starving = 12, 20_000, (2, 7)
     engagement = Engagement(kafka, tmp_path, lanes)
     engagement.make_topics()
