@@ -34,9 +34,9 @@ java:
 demo: $(READY)
 	@$(BIN)/flowsell demo $(ARGS)
 
-# A test at a time to whoever is free: the long ones come first, so that no core waits at the end.
+# A file at a time to whoever is free, for its tests share what takes long to make; the long ones come first.
 test: $(READY) java
-	$(BIN)/pytest -n $(WORKERS) --maxschedchunk 1 --durations 20 $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
 
 test-faults: $(READY) java
 	FAULTS=$(if $(SHORT),short,full) $(BIN)/pytest -m faults -rs $(ARGS)
