@@ -48,6 +48,9 @@ def member(properties: Mapping[str, Any], group: str, instance: str, vitals: Vit
     return Consumer(
         {
             "fetch.queue.backoff.ms": 50,
+            # One fetch is under way for each broker: where it waits for lanes that have no more,
+            # those that have, and were full when it was sent, wait as well.
+            "fetch.wait.max.ms": 50,
             "socket.nagle.disable": True,
             "statistics.interval.ms": STATISTICS_MS,
             "stats_cb": hear,
