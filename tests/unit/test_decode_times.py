@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.batch import NONE
@@ -31,6 +31,7 @@ written = st.builds(
 
 
 @given(st.lists(st.one_of(written, st.text(max_size=30)), min_size=1, max_size=12))
+@settings(deadline=None)
 def test_a_time_never_depends_on_its_neighbours(texts: Sequence[str]) -> None:
     many = list(texts) * MANY
     wall, offset = read_times(many)
