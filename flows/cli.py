@@ -100,7 +100,10 @@ def export(folder: Path) -> None:
     """Write every schema into DIR."""
     from schemas.export import export as write
 
-    write(folder)
+    try:
+        write(folder)
+    except OSError as error:
+        raise click.UsageError(f"cannot write {folder}: {error.strerror}") from None
 
 
 def exit_code(error: BaseException) -> int | None:

@@ -61,7 +61,8 @@ class DeadLetterLimit:
         minutes, starts = np.unique(clock // MINUTE_MS, return_index=True)
         records = np.diff(np.append(starts, len(clock)))
         refused = np.add.reduceat(dead.astype(np.int64), starts)
-        if minutes[0] == self._open.clock_ms // MINUTE_MS:
+        timeless = self._open.clock_ms == NONE
+        if timeless or minutes[0] == self._open.clock_ms // MINUTE_MS:
             records[0] += self._open.records
             refused[0] += self._open.dead
         else:
@@ -111,7 +112,8 @@ def _by_record(
 ) -> tuple[I8, I8, NDArray[np.bool_]]:
     """Positions from ``committed`` on, the running clock and deadness, one row a record.
 
-    A heartbeat reaches every lane, and is one record all the same.
+    A heartbeat reaches every lane, and is one record all the same. What comes before the first time
+    that can be read is of its minute.
     """
     if not batches:
         empty = np.empty(0, dtype=np.int64)
@@ -123,5 +125,8 @@ def _by_record(
     fresh = positions >= committed
     positions, appended = positions[fresh], appended[fresh]
     clock = np.maximum(np.maximum.accumulate(appended), clock_ms)
+    timeless = clock == NONE
+    if not timeless.all():
+        clock[timeless] = clock[~timeless][0]
     refused = [dead.position for batch in batches for dead in batch.dead_letters]
     return positions, clock, np.isin(positions, np.asarray(refused, dtype=np.int64))

@@ -343,9 +343,12 @@ def command(
             step,
         )
     if out is not None:
-        with out.open("wb") as file:
-            for line in found.lines():
-                file.write(msgspec.json.encode(line) + b"\n")
+        try:
+            with out.open("wb") as file:
+                for line in found.lines():
+                    file.write(msgspec.json.encode(line) + b"\n")
+        except OSError as error:
+            raise click.UsageError(f"cannot write {out}: {error.strerror}") from None
     if as_json:
         print_json(found.as_json())
     else:

@@ -31,9 +31,11 @@ class TopicReader:
     def __init__(self, environment: Environment, topic: str, group: str) -> None:
         self._servers = environment.kafka
         self._topic = topic
+        self._heard: list[str] = []
         self.consumer = Consumer(
             client_properties(environment)
             | {
+                "error_cb": self._hear,
                 "group.id": group,
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
@@ -82,5 +84,17 @@ class TopicReader:
                     raise EngineError(f"Kafka at {self._servers}: {error.str()}")
 
     def asked(self, call: Callable[[], T]) -> T:
-        """The answer to a question; ``EngineError`` where there is none."""
-        return answered(call, ANSWER_SECONDS, f"Kafka at {self._servers}")
+        """The answer to a question; ``EngineError``, one line, where there is none."""
+        try:
+            return answered(call, ANSWER_SECONDS, f"Kafka at {self._servers}")
+        except EngineError:
+            self.consumer.poll(0)  # lets the client say what it has met on the way
+            if not self._heard:
+                raise
+            why = self._heard[-1]
+        raise EngineError(f"Kafka at {self._servers}: {why}")
+
+    def _hear(self, error: KafkaError) -> None:
+        """A refused connection or password says more than the call that waited for it."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._heard.append(error.str())

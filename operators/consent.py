@@ -4,9 +4,9 @@ In:    incoming messages that are opt-out or opt-in words; customers who are ask
 Out:   additions to ``touched``; ``Consents``; what profiles tell
 State: ``customers.opted`` and ``opted_ms``; read only: consents of the cards
 
-Once customers opt out by their own words, no card lifts that. Else the newest counts of what
-their words and all their cards have said, of equally new ones the denial; what is said of SMS alone
-counts for SMS.
+Once customers opt out by their own words, no card lifts that. A denial by any of their cards
+binds all, until that card says otherwise or a later word of theirs does. Else the newest counts;
+what is said of SMS alone counts for SMS.
 """
 
 from __future__ import annotations
@@ -110,26 +110,23 @@ def consents_of(state: LaneState, customers: Rows) -> Consents:
     table, clients = state.customers, state.clients
     owners = np.arange(len(customers), dtype=np.int32)
     owner, client = walk(table.first_client[customers], clients.next_client, owners)
-    value, at_ms = table.opted[customers], table.opted_ms[customers]
-    by_message = value >= 0
-    out = value == OUT
-    card_ms = np.full(len(customers), NONE)
-    denied_ms, sms_ms = card_ms.copy(), card_ms.copy()
-    says = clients.consent[client] >= 0
-    np.maximum.at(card_ms, owner[says], clients.consent_ms[client[says]])
-    says = clients.consent[client] == OUT
-    np.maximum.at(denied_ms, owner[says], clients.consent_ms[client[says]])
-    by_card = ~out & (card_ms != NONE) & (card_ms >= at_ms)
+    value, word_ms = table.opted[customers], table.opted_ms[customers]
+    given_ms, denied_ms, sms_ms = np.full((3, len(customers)), NONE)
+    for says, told_ms, last_ms in (
+        (clients.consent[client] == IN, clients.consent_ms, given_ms),
+        (clients.consent[client] == OUT, clients.consent_ms, denied_ms),
+        (clients.sms_denied[client] == 1, clients.sms_ms, sms_ms),
+    ):
+        np.maximum.at(last_ms, owner[says], told_ms[client[says]])
     # An opt-in at the very instant of a card that gives consent says the same.
-    value = np.where(by_card, np.where(denied_ms == card_ms, OUT, IN), value).astype(np.int8)
-    at_ms = np.where(by_card, card_ms, at_ms)
-    says = clients.sms_denied[client] == 1
-    np.maximum.at(sms_ms, owner[says], clients.sms_ms[client[says]])
+    denies = (value != OUT) & (denied_ms != NONE) & (denied_ms >= word_ms)
+    gives = (value != OUT) & ~denies & (given_ms != NONE) & (given_ms >= word_ms)
+    by_card = denies | gives
     return Consents(
-        value=value,
-        at_ms=at_ms,
-        by_message=by_message & ~by_card,
-        sms_ms=np.where(sms_ms >= at_ms, sms_ms, NONE),
+        value=np.where(by_card, np.where(denies, OUT, IN), value).astype(np.int8),
+        at_ms=np.where(denies, denied_ms, np.where(gives, given_ms, word_ms)),
+        by_message=(value >= 0) & ~by_card,
+        sms_ms=np.where(sms_ms >= word_ms, sms_ms, NONE),
     )
 
 

@@ -63,6 +63,7 @@ _KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in REC
 _KINDS |= dict.fromkeys(PROVIDER_OF, _KINDS[Webhook])
 
 _NO_WEBHOOK = -1
+_OF_ENVELOPE = {"shape": "envelope", "time": "clock"}
 
 
 class Share:
@@ -157,7 +158,7 @@ class Shares(dict[int, Share]):
         record = share.take(
             index, at if type(at) is str else "", appended if type(appended) is str else None
         )
-        share.findings.refuse(record, "envelope" if reason == "shape" else reason, message)
+        share.findings.refuse(record, _OF_ENVELOPE.get(reason, reason), message)
         share.findings.counts["records", "unknown"] += 1
 
     def beat(self, index: int, beat: Heartbeat) -> None:

@@ -5,7 +5,8 @@ Out:   absolute rows of ``webhooks_minutely``
 State: ``minutes``: the minute that lasts, and those that have not been told to their end
 
 ``records`` and ``dead`` count bodies; ``events``, ``duplicates`` and ``late`` what bodies say. An
-event is late if its own time is more than an hour before its minute.
+event is late if its own time is more than an hour before its minute. Webhooks of tenants without
+settings are counted beside.
 """
 
 from __future__ import annotations
@@ -48,9 +49,16 @@ def tell_minutes(
     """Adds a part's webhooks and tells what is due; ``first`` is the part's first record."""
     changes = None
     if len(part.webhooks.record):
+        part.counts["ignored", "settings"] += _without_settings(state, part, scopes)
         changes = _differences(state, tally, part, scopes, passage, first)
     owe_minutes(state, owed, restate(state.minutes, passage, changes))
     _forget(state, passage.until_ms)
+
+
+def _without_settings(state: LaneState, part: Batch, scopes: Rows) -> int:
+    """Webhooks of tenants that have told no settings, so that the shipped ones hold."""
+    bare = state.tenants.stored[state.scopes.tenant[scopes]] == None  # noqa: E711  # elementwise
+    return int(bare[part.webhooks.scope].sum())
 
 
 def _differences(

@@ -44,9 +44,10 @@ def canonical_phone(text: str, country: str | None, international: bool = False)
         return _possible(f"+{digits}", None)
     if country in _PLUS_SEVEN and len(digits) == 11 and digits[0] in "78":
         return int("7" + digits[1:])
-    # A tourist's number is often written in full, without its plus.
+    # A tourist's number is often written in full, without its plus, or with two zeros instead.
     local = _possible(digits, country) if country else 0
-    return local or (_possible(f"+{digits}", None) if len(digits) > 10 else 0)
+    full = f"+{digits.removeprefix('00')}"
+    return local or (_possible(full, None) if len(digits) > 10 else 0)
 
 
 def _possible(text: str, country: str | None) -> int:
@@ -54,9 +55,11 @@ def _possible(text: str, country: str | None) -> int:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return 0
-    if not phonenumbers.is_possible_number(number):
-        return 0
-    return int(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    # Not what is possible within one town only. Under +7, 14 digits are no subscriber's.
+    judged = phonenumbers.is_possible_number_with_reason(number)
+    phone = int(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    is_long = number.country_code == 7 and phone >= 10**11
+    return 0 if is_long or judged != phonenumbers.ValidationResult.IS_POSSIBLE else phone
 
 
 def phone_column(

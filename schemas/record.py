@@ -162,6 +162,9 @@ well_formed = msgspec.json.Decoder(Raw).decode
 
 _AT = re.compile(r" - at `(?:key in )?\$?\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
+_TIMES = frozenset(
+    ["received_at", "appended_at", "at", "starts_at", "ends_at", "timestamp", "dateTime"]
+)
 _LONGEST = 200
 
 
@@ -171,7 +174,10 @@ def utc_text(at: datetime) -> str:
 
 
 def unreadable(error: Exception, path: str = "") -> tuple[str, str]:
-    """The reason, ``shape`` or ``json``, and a message ``path: what is wrong`` without values."""
+    """The reason (``shape``, ``time``, ``json``) and a message, ``path: what is wrong``, no values.
+
+    A time that is there and cannot be understood is a ``time``, whatever it is written as.
+    """
     if isinstance(error, RecursionError):
         return "json", _placed(path, "nested too deep")
     if isinstance(error, UnicodeDecodeError):
@@ -187,7 +193,8 @@ def unreadable(error: Exception, path: str = "") -> tuple[str, str]:
     elif text.startswith("Invalid"):  # msgspec quotes the value, which may be anything
         text = "not a value that is known"
     steps = [step.strip(".") for step in (path, inner) if step.strip(".")]
-    return "shape", _placed(".".join(steps).replace(".[", "["), text)
+    is_time = inner.rpartition(".")[2] in _TIMES and not text.endswith(("missing", "got `null`"))
+    return "time" if is_time else "shape", _placed(".".join(steps).replace(".[", "["), text)
 
 
 def _placed(path: str, text: str) -> str:

@@ -6,6 +6,7 @@ Errors: ``SettingsError``, one for the first mistake, with its path; then nothin
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -177,6 +178,15 @@ def thresholds_version(settings: TenantSettings, boundaries: tuple[int, int] | N
     return blake2b(msgspec.json.encode(parts), digest_size=6).hexdigest()
 
 
+class _YamlLoader(yaml.SafeLoader):
+    """Reads ``11:00`` as it is written, as YAML 1.2 does; in 1.1, PyYAML's own, it is 660."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # as the class above declares it
+        first: [("tag:yaml.org,2002:str", re.compile(r"\d+(?::\d+)+$")), *words]
+        for first, words in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def tables_of_file(name: str, content: bytes) -> dict[str, Any]:
     """The raw settings by tenant of a ``.toml``, ``.yaml``, ``.yml`` or ``.json`` file."""
     suffix = name.rpartition(".")[2].lower()
@@ -184,7 +194,7 @@ def tables_of_file(name: str, content: bytes) -> dict[str, Any]:
         if suffix == "toml":
             document: object = tomllib.loads(content.decode())
         elif suffix in ("yaml", "yml"):
-            document = yaml.safe_load(content)
+            document = yaml.load(content, _YamlLoader)  # noqa: S506  # a safe one
         elif suffix == "json":
             document = msgspec.json.decode(content)
         else:

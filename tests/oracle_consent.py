@@ -1,4 +1,4 @@
-"""What a customer has agreed to: cards and messages, the newest word of each channel.
+"""What a customer has agreed to: any card's denial binds, until that card or a later word lifts it.
 
 Takes: what each card says, and since when; what the customer wrote
 Out:   whether a marketing message may go out on a channel
@@ -50,9 +50,10 @@ def may_write(rules: TenantSettings, voice: Voice, cards: list[Notes], channel: 
     word = voice.said
     if word is not None and word.denied:
         return False
-    told = [] if word is None else [word]
-    told += [Said(n.marketing[0], not n.marketing[1]) for n in cards if n.marketing is not None]
+    denials = [n.marketing[0] for n in cards if n.marketing is not None and not n.marketing[1]]
     if channel == "sms":
-        told += [Said(n.sms[0], True) for n in cards if n.sms is not None and not n.sms[1]]
-    newest = max(told, default=None)
-    return rules.consent_default == "allow" if newest is None else not newest.denied
+        denials += [n.sms[0] for n in cards if n.sms is not None and not n.sms[1]]
+    if any(word is None or at >= word.at for at in denials):
+        return False
+    agreed = word is not None or any(n.marketing is not None and n.marketing[1] for n in cards)
+    return agreed or rules.consent_default == "allow"

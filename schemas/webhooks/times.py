@@ -128,7 +128,8 @@ def read_time(text: str) -> tuple[int, int]:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        return NONE, NONE
+        usual = _usual(text)
+        return (NONE, NONE) if usual == text else read_time(usual)
     seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
     days = moment.toordinal() - _EPOCH_DAY
     wall = days * DAY_MS + seconds * 1000 + moment.microsecond // 1000
@@ -136,6 +137,13 @@ def read_time(text: str) -> tuple[int, int]:
     if zone is None:
         return wall, NONE
     return wall, 0 if zone is UTC else zone.utcoffset(None) // _MS  # type: ignore[operator]
+
+
+def _usual(text: str) -> str:
+    """RFC 3339 as ``fromisoformat`` knows it: a capital Z, a leap second as the one before it."""
+    if text[16:19] == ":60":
+        text = f"{text[:16]}:59{text[19:]}"
+    return f"{text[:-1]}Z" if text.endswith("z") else text
 
 
 _WIDTHS = frozenset({19, 20, 24, 25})

@@ -109,6 +109,20 @@ def test_an_empty_file_is_a_log_without_records(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_place_that_cannot_be_written_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (log := tmp_path / "log.ndjson").write_text("")
+    (new := tmp_path / "new.toml").write_text("[tenants.t]")
+    into = str(log / "x")  # a file is no folder
+    looks = ["preview", str(log), "--settings", str(new), "--out", into]
+    for arguments in (["schemas", "export", into], looks):
+        assert run(arguments) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"flowsell: cannot write {into}: ")
+        assert said.count("\n") == 1
+
+
 def test_schemas_are_exported(tmp_path: Path) -> None:
     assert run(["schemas", "export", str(tmp_path / "json")]) == 0
     names = {path.name for path in (tmp_path / "json").iterdir()}

@@ -177,4 +177,6 @@ def test_a_broker_that_is_not_there_is_one_line(
     monkeypatch.setattr("flows.topic_reader.REACH_SECONDS", 1.0)
     monkeypatch.setattr("flows.topic_reader.ANSWER_SECONDS", 0.0)
     assert run(["dlq", "show"]) == 3
-    assert "flowsell: Kafka at localhost:1" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.err.startswith("flowsell: Kafka at localhost:1: ")
+    assert (said.out + said.err).count("\n") == 1

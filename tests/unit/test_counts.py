@@ -11,7 +11,7 @@ from operators.fold import close, fold
 from state.census import UNWATCHED, take_census
 from state.lane import LaneState
 from tests.engine import ID_KEY, Streams, chunk_of, pieces
-from tests.logs import lines_of, settings
+from tests.logs import lines_of, ms, settings, visit
 from tests.recovery.log import life
 
 RECORDS = 4_000
@@ -62,6 +62,20 @@ def test_late_events_are_those_of_the_minutes() -> None:
     rows = [row for row in streams.rows("aggregates") if row["table"] == "webhooks_minutely"]
     last = {(row["tenant"], row["provider"], row["minute"]): row["late"] for row in rows}
     assert sum(last.values()) == counts["late_events",] > 0
+
+
+def test_webhooks_of_a_tenant_are_counted_until_its_settings_come() -> None:
+    at = ms("2026-11-20T10:00:00Z")
+    log = [
+        visit("bare", at, "v-1"),
+        visit("told", at, "v-1"),
+        settings("told", at),
+        visit("told", at, "v-2"),
+        visit("bare", at, "v-2"),
+    ]
+    state = LaneState(0, ID_KEY)
+    [batch] = decode(chunk_of(lines_of(log), 0, len(log)), 1)
+    assert fold(state, batch).counts["ignored", "settings"] == 3
 
 
 def test_any_cutting_of_the_log_counts_the_same() -> None:

@@ -61,6 +61,16 @@ def test_a_file_of_nothing_but_rubbish_is_beyond_it() -> None:
         limit.check()
 
 
+@pytest.mark.parametrize("step", [1, 7, 100])
+def test_rubbish_before_the_first_time_is_of_that_minute(step: int) -> None:
+    lines = [*[RUBBISH] * 21, *good(79, minute=7)]
+    limit = limit_after(lines, cuts=range(step, len(lines), step))
+    assert limit.remember() == limit_after(lines).remember()
+    assert limit.broken(at_end=True)
+    with pytest.raises(TooManyDead, match=r"21 of 100 records in the minute 2026-11-20T10:07Z"):
+        limit.check()
+
+
 def test_the_error_names_the_minute() -> None:
     limit = limit_after([*good(80, minute=7), *[RUBBISH] * 40])
     assert limit.broken(at_end=True)

@@ -148,7 +148,7 @@ def test_a_cancelled_visit_may_lack_its_time() -> None:
         ({"version": "9" * 25}, "shape", "body.version"),
         ({"starts_at": None}, "shape", "body.starts_at"),
         ({"starts_at": ""}, "shape", "body.starts_at"),
-        ({"starts_at": 1763800000}, "shape", "body.starts_at"),
+        ({"starts_at": 1763800000}, "time", "body.starts_at"),
         ({"starts_at": "20 November"}, "time", "body.starts_at"),
         ({"starts_at": "1989-11-20T12:00:00Z"}, "time", "body.starts_at"),
         ({"starts_at": "2100-01-01T00:00:00Z"}, "time", "body.starts_at"),
@@ -266,7 +266,7 @@ def test_the_documented_incoming_message_is_one() -> None:
     ("at", "reason"),
     [
         (None, "shape"),
-        (5, "shape"),
+        (5, "time"),
         ("", "time"),
         ("2026-11-20T12:01:00", "time"),
         ("1970-01-01T00:00:00Z", "time"),

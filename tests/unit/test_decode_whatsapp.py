@@ -221,8 +221,8 @@ def test_every_kind_of_message_is_told_by_its_kind(drift: Json, difference: dict
     [
         ({"status": "read"}, "shape", "statuses[1].id: missing"),
         (WHATSAPP_STATUS | {"id": None}, "shape", "statuses[1].id"),
-        (WHATSAPP_STATUS | {"timestamp": "soon"}, "shape", "statuses[1].timestamp"),
-        (WHATSAPP_STATUS | {"timestamp": 10**25}, "shape", "statuses[1].timestamp"),
+        (WHATSAPP_STATUS | {"timestamp": "soon"}, "time", "statuses[1].timestamp"),
+        (WHATSAPP_STATUS | {"timestamp": 10**25}, "time", "statuses[1].timestamp"),
         (WHATSAPP_STATUS | {"timestamp": "0"}, "time", "statuses.timestamp"),
         (WHATSAPP_STATUS | {"timestamp": "4102444800"}, "time", "statuses.timestamp"),
         (WHATSAPP_STATUS | {"timestamp": 10**17}, "time", "statuses.timestamp"),

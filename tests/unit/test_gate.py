@@ -94,6 +94,32 @@ def test_a_card_gives_consent_and_takes_it_back() -> None:
     assert outcomes(*log, back, came()) == [NO_CONSENT]
 
 
+def test_a_denial_by_any_card_of_a_phone_binds_all_until_it_or_a_word_lifts_it() -> None:
+    yes, no = {"consent": {"marketing": True}}, {"consent": {"marketing": False}}
+    denies = consents(**no)
+    other = card(TENANT, NOON - 30 * MINUTE, "crm-2", version=1, phone=PHONE, **yes)
+    log = [rules(), denies, other]
+    streams = run(lines_of([*log, came()]))
+    assert decisions(streams) == [("segment_entered", "refused", "consent")]
+    consent = streams.profiles()[WHO]["consent"]["marketing"]
+    assert (consent["value"], consent["source"]) == (False, "client")
+    assert ms(consent["at"]) == NOON - HOUR
+    agrees = card(TENANT, NOON - MINUTE, "crm-1", version=2, phone=PHONE, **yes)
+    assert outcomes(*log, agrees, came()) == [SENT]
+    assert outcomes(*log, says("START", NOON - MINUTE), came()) == [SENT]
+    assert outcomes(rules(), says("START", NOON - 2 * HOUR), *log, came()) == [NO_CONSENT]
+
+
+def test_no_consent_of_another_card_lifts_sms_not() -> None:
+    told = client(TENANT, NOON - HOUR, 7, phone=PHONE, version=1)
+    told["body"]["data"]["sms_not"] = 1
+    other = card(
+        TENANT, NOON - MINUTE, "crm-2", version=1, phone=PHONE, consent={"marketing": True}
+    )
+    (sent,) = run(lines_of([rules(), told, other, came()])).rows("commands")
+    assert sent["channels"] == ["whatsapp"]
+
+
 def test_no_card_lifts_an_opt_out() -> None:
     log = [rules(), consents(consent={"marketing": True}), says("СТОП!", NOON - 30 * MINUTE)]
     lifts = card(

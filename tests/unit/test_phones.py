@@ -20,6 +20,9 @@ from operators.phones import canonical_phone
         ("9161234567", "RU", 79161234567),
         ("+49 151 23456789", "KZ", 4915123456789),
         ("4915123456789", "RU", 4915123456789),
+        ("004915123456789", "RU", 4915123456789),
+        ("00442079460958", "KZ", 442079460958),
+        ("00442079460958", None, 442079460958),
         ("0151 23456789", "DE", 4915123456789),
     ],
 )
@@ -35,6 +38,14 @@ def test_every_usual_writing_has_one_canonical_form(
 )
 def test_what_cannot_be_a_phone_is_absent(text: str) -> None:
     assert canonical_phone(text, "KZ") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "country"),
+    [("1234567", "KZ"), ("+7 1234567", "RU"), ("5551234", "US"), ("+770112345678901", "KZ")],
+)
+def test_what_lacks_a_code_of_its_town_or_is_too_long_is_absent(text: str, country: str) -> None:
+    assert canonical_phone(text, country) == 0
 
 
 def test_a_messenger_writes_international_digits_without_a_plus() -> None:

@@ -281,7 +281,7 @@ tenants:
   t1:
     preset: restaurant
     timezone: Europe/Moscow
-    quiet_hours: ["21:00", "10:00"]
+    quiet_hours: [21:00, "10:00"]
     triggers:
       - {id: soon, kind: reminder, before: 2h, channels: [sms], template: soon}
 """

@@ -179,7 +179,7 @@ def test_bytes_that_are_no_settings_are_a_mistake_too(raw: bytes) -> None:
             "tenants.t.offers: keys must be text; ",
         ),
         ("a.yaml", b"tenants: {t: {offers: &a {x: *a}}}", "tenants.t: nested too deep"),
-        ("a.yaml", b"tenants: {t: {quiet_hours: [21:00, 10:00]}}", "tenants.t.quiet_hours[0]: "),
+        ("a.yaml", b"tenants: {t: {quiet_hours: [24:00, 10:00]}}", "tenants.t.quiet_hours[0]: "),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(name: str, content: bytes, expected: str) -> None:
