@@ -48,7 +48,9 @@ def rebooks(state: LaneState, customers: Rows, history: History) -> Coming:
         if by_interval.any():
             if interval is None:
                 interval = usual_intervals(len(customers), owner, visits.day[visit])
-            days = np.where(by_interval, np.ceil(factor * interval).astype(np.int64), days)
+            # 2.2 times 25 is 55.00000000000001 in floats, and 55 days to everybody else.
+            whole = np.ceil(np.round(factor * interval, 6)).astype(np.int64)
+            days = np.where(by_interval, whole, days)
             own &= ~by_interval | (interval != NO_INTERVAL)
         chosen = own[owner] & _of_service(state, slot, tenants[owner], visit)
         last_owner, last = _lasts(owner[chosen], visit[chosen])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 from itertools import groupby, pairwise
 from math import ceil
 from typing import NamedTuple
@@ -188,7 +189,7 @@ def _rebooks(view: View, trigger: Trigger) -> Iterator[Due]:
     days = trigger.after_days
     if trigger.interval_factor is not None:
         usual = usual_interval(diary.visit_days(who, view.today))
-        days = 0 if usual is None else ceil(trigger.interval_factor * usual)
+        days = 0 if usual is None else ceil(Fraction(str(trigger.interval_factor)) * usual)
     if not came or not days:
         return
     last = max(came, key=lambda b: (b.start, -b.rank))

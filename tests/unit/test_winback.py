@@ -123,6 +123,14 @@ def test_a_rebooking_by_the_usual_interval_needs_three_days() -> None:
     assert sent(streams) == [("rebook", START + (24 + 15) * DAY)]
 
 
+@pytest.mark.parametrize(("factor", "days"), [(2.2, 55), (1.1, 28), (0.04, 1), (1, 25)])
+def test_a_multiple_of_the_usual_interval_is_what_it_is_by_hand(factor: float, days: int) -> None:
+    log = [came(START + d * DAY, START + d * DAY, f"v{d}") for d in (0, 25, 50)]
+    own = rules(rule("rebook", interval_factor=factor))
+    streams = lived(own, *log, until=START + 110 * DAY, step=6 * HOUR)
+    assert sent(streams)[-1] == ("rebook", START + (50 + days) * DAY)
+
+
 def test_the_usual_interval_is_the_lower_median_of_days_between_visit_days() -> None:
     owner = np.array([0, 0, 0, 0, 0, 1, 1, 2], np.int32)
     day = np.array([30, 0, 10, 10, 24, 5, 9, 3], np.int32)
