@@ -2,7 +2,8 @@
 
 Takes: nothing; reviewed by hand. A phrase is here only if nobody would send it for another reason:
        a bare "no" or "cancel" answers a reminder, and ends nothing
-Source: keywords of carriers and of WhatsApp's own buttons, beside what people write
+Source: keywords of carriers and of WhatsApp's own buttons, beside what people write, also on a
+        keyboard that lacks letters of theirs
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ OUT, IN = 0, 1
 """What a message says of marketing."""
 
 OPT_OUT = {
-    "en": "stop|stop all|stop sms|sms stop|stop promotions|stop messages|unsubscribe"
-    "|unsubscribe me|opt out|optout"
-    "|do not write to me|don't write to me|do not message me|don't message me|no more messages",
+    "en": "stop|stop all|stopall|stop sms|sms stop|stop ads|stop promotions|stop messages"
+    "|unsubscribe|unsubscribe me|opt out|optout"
+    "|do not write to me|don't write to me|do not message me|don't message me|no more messages"
+    "|do not text me|don't text me|stop texting me|stop messaging me",
     "ru": "стоп|стоп реклама|стоп рассылка|отписаться|отписка|отпишите|отпишите меня|отпиши меня"
     "|отписаться от рассылки|отказ от рассылки|отказаться от рассылки|хватит писать"
-    "|не пишите|не пишите мне|больше не пишите|больше не пишите мне|не присылайте рекламу"
-    "|не присылайте сообщения|не беспокоить|уберите меня из рассылки",
-    "kk": "тоқтату|тоқтат|тоқтатыңыз|жазылымнан шығу|жазылудан бас тарту|хат жазбаңыз"
-    "|жазбаңыз|маған жазбаңыз",
+    "|не пишите|не пишите мне|больше не пишите|больше не пишите мне|не пишите больше"
+    "|не пишите мне больше|не присылайте рекламу|не присылайте мне рекламу|не присылайте сообщения"
+    "|не присылайте мне сообщения|не беспокоить|уберите меня из рассылки"
+    "|удалите меня из рассылки|отпишите меня от рассылки|стоп смс|смс стоп",
+    "kk": "тоқтату|тоқтат|тоқтатыңыз|токтату|токтат|токтатыныз|toqtatu|жазылымнан шығу"
+    "|жазылудан бас тарту|жазылымнан бас тарту|хат жазбаңыз|жазбаңыз|маған жазбаңыз",
     "uk": "стоп|відписатися|відписатись|відпишіть|відпишіть мене|відписка|не пишіть"
     "|не пишіть мені|більше не пишіть",
     "uz": "to'xtatish|toxtatish|to'xtating|тўхтатиш|тўхтатинг|obunani bekor qilish"
