@@ -20,7 +20,7 @@ import yaml
 from schemas.currencies import EXPONENTS, UNKNOWN_EXPONENT
 from schemas.mistakes import SettingsError, convert, shown, unknown
 from schemas.presets import PRESETS
-from schemas.segments import CODES, SCHEME
+from schemas.segments import CODES, SCHEME, SEGMENTS
 from schemas.settings_body import (
     BranchBody,
     CapBody,
@@ -104,6 +104,7 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Channels that a category may not use."""
     watched: bool
     offers: dict[int, Offer]
+    """By segment; none at all: what the catalogue suggests."""
     triggers: tuple[Trigger, ...]
     source: bytes
     """The settings as given, in canonical JSON: parsing them again gives an equal object."""
@@ -114,8 +115,10 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def message_for(self, trigger: Trigger, segment: int) -> tuple[str, dict[str, Any]]:
         """Template and parameters of a trigger for a customer of this segment."""
-        offer = self.offers.get(segment)
-        if trigger.template != OFFER_TEMPLATE or offer is None:
+        if trigger.template != OFFER_TEMPLATE:
+            return trigger.template, trigger.params
+        offer = (self.offers or suggested_offers(self.locale)).get(segment)
+        if offer is None:
             return trigger.template, trigger.params
         return offer.template, trigger.params | offer.params
 
@@ -159,6 +162,16 @@ def parse_settings(raw: bytes | msgspec.Raw | Mapping[str, object], path: str) -
         triggers=parse_triggers(_or(parts["triggers"], ()), f"{path}.triggers", frozenset(offers)),
         source=source,
     )
+
+
+@cache
+def suggested_offers(locale: str) -> dict[int, Offer]:
+    """What the catalogue suggests for every segment, in Russian or else in English."""
+    russian = locale.lower().replace("_", "-").partition("-")[0] == "ru"
+    return {
+        code: Offer(each.key, {"action": each.action_russian if russian else each.action})
+        for code, each in SEGMENTS.items()
+    }
 
 
 def thresholds_version(settings: TenantSettings, boundaries: tuple[int, int] | None) -> str:

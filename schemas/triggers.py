@@ -281,10 +281,11 @@ def _channels(names: list[str], path: str) -> tuple[str, ...]:
 
 
 def _segments(body: TriggerBody, path: str, offers: frozenset[int]) -> frozenset[int]:
-    """Who may get it; with template ``offer`` only segments that have one."""
-    uses_offers = body.template == OFFER_TEMPLATE
-    if uses_offers and not offers:
-        raise SettingsError(f"{path}.template", 'there are no offers for the template "offer"')
+    """Who may get it; with template ``offer`` only segments that have one of the tenant's offers.
+
+    Where there are no such offers every segment has what the catalogue suggests.
+    """
+    uses_offers = body.template == OFFER_TEMPLATE and bool(offers)
     if body.segments is None:
         return offers if uses_offers else frozenset()
     codes = segment_codes(body.segments, f"{path}.segments")

@@ -186,6 +186,24 @@ def test_the_offer_of_the_segment_is_its_template() -> None:
     assert sent["params"] == {"discount": 20, "sign": "!"}
 
 
+@pytest.mark.parametrize(
+    ("locale", "action"),
+    [
+        ("en", "review request, second-visit offer"),
+        ("ru", "просьба об отзыве, предложение на второй визит"),
+        ("ru-KZ", "просьба об отзыве, предложение на второй визит"),
+        ("kk", "review request, second-visit offer"),
+    ],
+)
+def test_without_offers_the_catalogue_s_suggestion_is_the_offer(locale: str, action: str) -> None:
+    rule = entered("312", template="offer", params={"sign": "!"})
+    told = {"timezone": ZONE, "scoring": SCORING, "locale": locale}
+    log = [settings(TENANT, CAME - DAY, triggers=[rule], **told), came()]
+    (sent,) = run(lines_of(log)).rows("commands")
+    assert sent["template"] == "new"
+    assert sent["params"] == {"action": action, "sign": "!"}
+
+
 def test_the_same_log_gives_the_same_ids_and_no_id_twice() -> None:
     log = [rules(entered("312", "322", "333", "233", "133", "111"))]
     log += [*(came(CAME + n * DAY, f"v{n}") for n in range(8)), heartbeat(CAME + 90 * DAY)]

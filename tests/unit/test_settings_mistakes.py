@@ -49,10 +49,6 @@ MISTAKES: list[tuple[Table, str]] = [
         "triggers[2].segments: an empty list means nobody; leave the key out for everybody",
     ),
     (
-        third(template="offer"),
-        'triggers[2].template: there are no offers for the template "offer"',
-    ),
-    (
         {"triggers": [trigger("birhday")]},
         f'triggers[0].kind: unknown kind: "birhday" (one of {", ".join(KINDS)})',
     ),
