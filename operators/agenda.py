@@ -147,7 +147,10 @@ def vanished(state: LaneState, waiting: Waiting, now_ms: I8) -> Flags:
         elif kind == "rebook":
             gone[own] = table.last_visit_ms[whose] > waiting.last_ms[own]
         else:
-            gone[own] = ~np.isin(occasions.key[mark], every.mark)
+            # Somebody else may have the visit now, under the same mark.
+            theirs = set(zip(every.owner.tolist(), every.mark.tolist(), strict=True))
+            asked = zip(who.searchsorted(whose).tolist(), occasions.key[mark].tolist(), strict=True)
+            gone[own] = [each not in theirs for each in asked]
     return gone
 
 

@@ -201,7 +201,8 @@ class RuledLife(Life):
             about: dict[str, Any] = {"birthday": born, "locale": "ru"}
             about["consent"] = chance.choice((None, {"marketing": True}, {"marketing": False}))
             about["name"] = chance.choice((None, "Мария", "Анна"))
-            told = card(place.tenant, event, f"crm-{who}", phone=phone, version=version, **about)
+            own = f"crm-{who}{chance.choice(('', '', '-family'))}"
+            told = card(place.tenant, event, own, phone=phone, version=version, **about)
             if chance.random() < 0.1:
                 told = history(place.tenant, event, told)
         self.add(event, told)

@@ -166,7 +166,7 @@ class Gate:
         if due.trigger.kind == "reminder" and not marketing:
             return None
         window = rules.quiet_hours if marketing else rules.quiet_utility
-        zone = rules.timezone if marketing or due.zone is None else due.zone
+        zone = rules.timezone if marketing or due.place is None else rules.zone_of(due.place)
         minute = minute_of_day(now, zone)
         if not is_inside(minute, window):
             return None

@@ -44,7 +44,7 @@ class Due(NamedTuple):
     due: int
     expires: int
     occasion: str
-    zone: str | None = None  # of the visit's place
+    place: str | None = None  # of the visit
     visits: tuple[str, ...] = ()  # as the command lists them
     held: tuple[Key, int] | None = None  # of a reminder: the visit and its start
 
@@ -154,7 +154,7 @@ def _reminders(view: View, trigger: Trigger) -> Iterator[Due]:
             due,
             min(first.start, lasting),
             first.occasion,
-            first.zone,
+            first.place,
             tuple(b.key[1] for b in group if b.start >= due),
             (first.key, first.start),
         )
@@ -177,7 +177,7 @@ def _after_visits(view: View, trigger: Trigger) -> Iterator[Due]:
         due = (end + trigger.after_ms) // MINUTE * MINUTE
         mark = (trigger.id, "after_visit", who, first.place, first.day)
         ids = tuple(b.key[1] for b in group)
-        yield Due(trigger, mark, due, due + _ttl(trigger), first.occasion, first.zone, ids)
+        yield Due(trigger, mark, due, due + _ttl(trigger), first.occasion, first.place, ids)
 
 
 def _rebooks(view: View, trigger: Trigger) -> Iterator[Due]:
@@ -196,7 +196,7 @@ def _rebooks(view: View, trigger: Trigger) -> Iterator[Due]:
     minute = minute_of_day(last.start, last.zone)
     due = wall(last.day + days, minute, last.zone)
     mark = (trigger.id, "rebook", last.key, last.start)
-    yield Due(trigger, mark, due, due + _ttl(trigger), last.occasion, last.zone, (last.key[1],))
+    yield Due(trigger, mark, due, due + _ttl(trigger), last.occasion, last.place, (last.key[1],))
 
 
 def usual_interval(days: list[int]) -> int | None:
@@ -224,7 +224,7 @@ def _no_shows(view: View, trigger: Trigger) -> Iterator[Due]:
         due = (since + trigger.after_ms) // MINUTE * MINUTE
         mark = (trigger.id, "no_show", each.key, each.start)
         ids = (each.key[1],)
-        yield Due(trigger, mark, due, due + _ttl(trigger), each.occasion, each.zone, ids)
+        yield Due(trigger, mark, due, due + _ttl(trigger), each.occasion, each.place, ids)
 
 
 _KINDS: dict[str, Callable[[View, Trigger], Iterator[Due]]] = {

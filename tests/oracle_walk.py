@@ -24,7 +24,7 @@ from tests.oracle_triggers import Due, View, entries, planned, replies
 
 FOREVER = 1 << 62
 LONG_AGO = 30 * 86_400_000
-"""What is first heard of so late is not even refused."""
+"""What is first heard of so late is not even refused, and leaves no mark."""
 
 
 class Town(Decisions):
@@ -287,8 +287,9 @@ class Town(Decisions):
             if due.due > until and not imported:
                 folk.pending.append(due)
                 continue
+            if due.trigger.kind != "reminder" and due.due <= moment.at - LONG_AGO:
+                continue
             fresh = due.trigger.kind != "birthday" or moment.now < due.expires
-            fresh &= due.due > moment.now - LONG_AGO
             if due.trigger.kind == "reminder" or not is_fact or not fresh:
                 self.hush(due)
             else:

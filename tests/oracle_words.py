@@ -8,7 +8,8 @@ Source: domain.md's consent
 from __future__ import annotations
 
 STOP = {
-    *("stop", "стоп", "отписаться", "тоқтату", "unsubscribe", "отпишите меня", "arret", "arrêt"),
+    *("stop", "стоп", "отписаться", "тоқтату", "unsubscribe", "отпишите меня", "не пишите"),
+    *("arret", "arrêt"),
     *("alto", "sair", "stopp", "dur", "rezygnuję"),
 }
 START = {"start", "старт", "подписаться", "бастау", "subscribe"}

@@ -145,6 +145,18 @@ def test_a_visit_that_is_taken_back_takes_its_thanks_along() -> None:
     assert [outcome for outcome, *_ in decided(streams)] == ["held", "withdrawn"]
 
 
+def test_a_visit_that_turns_out_to_be_another_person_s_takes_what_is_held_for_it_along() -> None:
+    missed = rules(trigger("no_show", after="0m"), at=NIGHT - HOUR)
+    log = [missed, card(TENANT, NIGHT - MINUTE, "crm-1", phone=PHONE, version=1)]
+    log.append(came(client="crm-1", phone=None, status="no_show"))
+    own = came(id="v2", phone="+77017654321", status="no_show")  # the other person waits as well
+    learnt = card(TENANT, NIGHT + HOUR, "crm-1", phone="+77017654321", version=2)
+    sent = "sent", None, MORNING
+    assert decided(after(*log, own)) == [HELD, HELD, sent, sent]
+    withdrawn = "withdrawn", None, NIGHT + HOUR
+    assert decided(after(*log, own, learnt)) == [HELD, HELD, withdrawn, sent]
+
+
 @pytest.mark.parametrize(
     ("text", "is_quiet"),
     [("20:59", False), ("21:00", True), ("23:59", True), ("00:00", True), ("09:59", True),
