@@ -232,8 +232,10 @@ class Decisions:
         for who, holds in self.held.items():
             for mark in [m for m, held in holds.items() if held.due.held == (key, start)]:
                 self.withdraw_held(who, mark, moment)
+        in_force = {trigger.id for trigger in self.diary.rules.triggers}
         for sent in self.sent.values():
-            if start is not None and sent.held == (key, start):
+            theirs = start is not None and sent.held == (key, start)
+            if theirs and sent.command.trigger in in_force:
                 self.withdraw(sent, moment)
 
     def withdraw(self, sent: Sent, moment: Moment) -> None:

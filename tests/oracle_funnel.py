@@ -142,13 +142,18 @@ class Trail:
 
 
 def returns(
-    diary: Diary, who: str, contacts: list[Contact], leaving: Departed | None = None
+    diary: Diary,
+    who: str,
+    contacts: list[Contact],
+    leaving: Departed | None = None,
+    zone: str | None = None,
 ) -> dict[str, Return]:
     """By command: each visit credits the last contact before it, if that is not too long ago.
 
-    What a visit that has left the window was credited for stays; ``leaving`` is about to.
+    What a visit that has left the window was credited for stays; ``leaving`` is about to, and
+    ``zone`` is the tenant's until then.
     """
-    zone = diary.rules.timezone
+    zone = zone or diary.rules.timezone
     visits = [(b.start, diary.worth[b.key], b.key) for b in diary.bookings(who) if b.came]
     if leaving is not None:
         visits = [each for each in visits if each[2] != leaving.key]

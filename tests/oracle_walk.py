@@ -38,6 +38,7 @@ class Town(Decisions):
         self.linked: set[Key] = set()
         self.midnight = FOREVER
         self.parted: list[Party] = []  # forgotten, but not by the tenant's totals
+        self.zone: str | None = None  # while settings change: that of before
         self.diary.on_leaving = self._keep_return
 
     def funnel(self) -> Rows:
@@ -55,7 +56,7 @@ class Town(Decisions):
         if who not in self.folks:
             return
         contacts = self.folks[who].contacts
-        credited = returns(self.diary, who, contacts, leaving)
+        credited = returns(self.diary, who, contacts, leaving, self.zone)
         for contact in contacts:
             found = credited.get(contact.command)
             if found is not None and found.key == leaving.key:
@@ -149,6 +150,7 @@ class Town(Decisions):
 
     def _adopt(self, told: Told, moment: Moment) -> None:
         assert told.settings is not None
+        self.zone = self.diary.rules.timezone
         self.diary.adopt(told.settings)
         self.bounds.adopt(told.settings)
         self.before, self.bounds_day = self.bounds.sums, -FOREVER
@@ -160,6 +162,7 @@ class Town(Decisions):
             for mark in [m for m in self.held.get(who, {}) if m[0] not in kept]:
                 self.withdraw_held(who, mark, moment)
         self._restand(moment, fires=False, is_fact=False, moved=set(), born={})
+        self.zone = None
 
     def _forget(self, named: str, moment: Moment) -> None:
         who = self.diary.people.living(named)
