@@ -123,7 +123,8 @@ class Gate:
         today = day_of(moment.at, rules.timezone)
         for cap in rules.caps:
             days = [c.day for c in folk.contacts if c.category == "marketing"]
-            if sum(today - cap.per_days < day <= today for day in days) >= cap.max:
+            # Where the zone has moved west, what went out today may be of tomorrow.
+            if sum(today - cap.per_days < day for day in days) >= cap.max:
                 return _refused(due, "cap")
         phone = self.diary.people.phones.get(who)
         named = who if phone is None else str(phone)
