@@ -29,7 +29,7 @@ from schemas.settings import TenantSettings
 from state.control import Assigned, Control, Data, Folded
 from state.lane import LaneState
 
-FOLD_VERSION = 6
+FOLD_VERSION = 7
 """Raised with every change after which the same log would give other outputs."""
 
 Source = FixedPartitionedSource[Control | Data, None]
