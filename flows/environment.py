@@ -68,8 +68,8 @@ class Environment:
     ops_port: int = DEFAULT_OPS_PORT
     id_key: bytes | None = None
     """Secret of the keyed hash that makes customer ids."""
-    countries: frozenset[str] | None = None
-    """Countries whose tenants may be processed here; ``None``: all."""
+    countries: frozenset[str] = frozenset()
+    """Countries whose tenants may be processed here; empty: all."""
     log: Literal["console", "json"] = "console"
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class Environment:
             value = getattr(self, each.name)
             if each.name == "kafka_properties":
                 parts.append(f"{each.name}={sorted(value)}")
-            elif each.name in plain or value is None:
+            elif each.name in plain or not value:
                 parts.append(f"{each.name}={value!r}")
             else:
                 parts.append(f"{each.name}=<set>")

@@ -60,7 +60,9 @@ def explained(
         from flows.follow import follow
 
         with progress("explaining", total_bytes(log), is_watched) as step:
-            return follow(log, sought, settings, environment.offline_id_key, step)
+            return follow(
+                log, sought, settings, environment.offline_id_key, step, environment.countries
+            )
     from flows.explain_stores import path_of_stores
 
     with progress("explaining", 0, is_watched) as step:
@@ -118,7 +120,7 @@ def command(
         raise click.UsageError("--at needs --log: stores know the present alone")
     environment = read_environment()
     configure(environment.log)
-    settings = read_tenants(settings_file).get(tenant)
+    settings = read_tenants(settings_file, environment.countries).get(tenant)
     try:
         path = explained(
             environment, tenant, phone, customer_id, log, settings, at or (None, None),

@@ -57,6 +57,7 @@ from state.index import Rows
 from state.lane import LaneState
 from state.messages import command_keys
 from state.tables import NEVER, NO_DAY
+from state.tenants import EVERYWHERE
 
 BLOCK_BYTES = 8 << 20
 _INTERNATIONAL = "whatsapp"
@@ -70,6 +71,7 @@ def follow(
     settings: TenantSettings | None,
     id_key: bytes,
     step: Step,
+    countries: frozenset[str] = EVERYWHERE,
 ) -> CustomerPath:
     """The path that the log tells; ``settings`` hold before the log tells others.
 
@@ -77,7 +79,7 @@ def follow(
     """
     ids = {sought.customer_id} if sought.customer_id is not None else set()
     while True:
-        walk = _Walk(sought, settings, id_key, ids)
+        walk = _Walk(sought, settings, id_key, ids, countries)
         walk.read(paths, step)
         if walk.joined <= ids:
             return walk.path()
@@ -92,6 +94,7 @@ class _Walk:
     settings: TenantSettings | None
     id_key: bytes
     known_before: set[str]
+    countries: frozenset[str]
     whom: Whom = field(init=False)
     state: LaneState = field(init=False)
     joined: set[str] = field(default_factory=set)
@@ -100,7 +103,7 @@ class _Walk:
     tombstones: list[Tombstone] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.state = LaneState(0, self.id_key)
+        self.state = LaneState(0, self.id_key, self.countries)
         self.whom = Whom(ids=set(self.known_before))
         self._seen = Portrait()
         self._triggers: dict[int, str] = {}
@@ -230,7 +233,9 @@ class _Walk:
         self._bury(streams["profiles"])
 
     def _hear(self, batch: Batch, cut: int, rows: Rows) -> None:
-        """The customer's own messages in this record, each once."""
+        """The customer's own messages in this record, each once; none while abroad."""
+        if self.sought.tenant in self.state.tenants.abroad:
+            return
         incoming = batch.incoming
         phones = set(self.state.customers.phone[rows].tolist()) - {0}
         first, end = np.searchsorted(incoming.record, [cut, cut + 1]).tolist()

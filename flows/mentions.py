@@ -80,6 +80,7 @@ def of_tenant(batch: Batch, tenant: str) -> Batch:
         forgets=[each for each in batch.forgets if each.tenant == tenant],
         dead_letters=[],
         counts=Counter(),
+        originals=None,
     )
 
 

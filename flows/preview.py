@@ -28,6 +28,7 @@ from flows.lane import take_settings
 from flows.logging import configure
 from flows.preview_tables import PREVIEW_TEXTS, print_preview
 from flows.progress import Step, progress
+from flows.residence import at_home
 from flows.settings import read_files
 from flows.summary import print_json
 from operators.decode import decode
@@ -45,6 +46,7 @@ from schemas.outputs import (
 from schemas.settings import TenantSettings
 from sources.files import LineReader, total_bytes
 from state.lane import LaneState
+from state.tenants import EVERYWHERE
 
 NO_SEGMENT = "000"
 
@@ -196,14 +198,16 @@ def preview(
     since: str,
     ahead_days: int,
     step: Step,
+    countries: frozenset[str] = EVERYWHERE,
 ) -> Preview:
     """Fold the log under its own settings (and ``current`` before them), then under ``new``."""
     tenants = frozenset(new)
     total = total_bytes(paths)
     old_sight, new_sight = _Sight(tenants, since), _Sight(tenants, since)
-    records = _fold(paths, current, frozenset(), id_key, ahead_days, old_sight, step)
+    old, changed = LaneState(0, id_key, countries), LaneState(0, id_key, countries)
+    records = _fold(paths, current, frozenset(), old, ahead_days, old_sight, step)
     _fold(
-        paths, new, tenants, id_key, ahead_days, new_sight,
+        paths, new, tenants, changed, ahead_days, new_sight,
         lambda done, more: step(total + done, records + more),
     )  # fmt: skip
     return Preview(old_sight.verdicts, new_sight.verdicts, records)
@@ -213,13 +217,13 @@ def _fold(
     paths: Sequence[Path],
     settings: Mapping[str, TenantSettings],
     fixed: frozenset[str],
-    id_key: bytes,
+    state: LaneState,
     ahead_days: int,
     sight: _Sight,
     step: Step,
 ) -> int:
     """One pass in one lane; settings of ``fixed`` tenants in the log are passed over."""
-    state, reader = LaneState(0, id_key), LineReader(paths)
+    reader = LineReader(paths)
     try:
         while True:
             position = reader.position
@@ -331,16 +335,17 @@ def command(
     """What new settings would send, compared with those of the log; nothing is emitted."""
     environment = read_environment()
     configure(environment.log)
-    new = read_files([settings_file])
+    new = at_home(read_files([settings_file]), environment.countries)
     with progress("preview", 2 * total_bytes(log)) as step:
         found = preview(
             log,
             new,
-            read_files([current]) if current else {},
+            at_home(read_files([current]), environment.countries) if current else {},
             environment.offline_id_key,
             f"{since:%Y-%m-%d}" if since else "",
             ahead,
             step,
+            environment.countries,
         )
     if out is not None:
         try:

@@ -26,6 +26,7 @@ from flows.limit import DeadLetterLimit
 from flows.load import Load, loading
 from flows.migrate import wanted
 from flows.progress import Step, progress
+from flows.residence import at_home
 from flows.stop import Stop, draining_on_signals
 from schemas.settings import TenantSettings, parse_tenants_file
 from sinks.clickhouse_target import Embedded, Target
@@ -41,6 +42,7 @@ from sources.files import (
 )
 from state.control import Assigned
 from state.snapshots import SnapshotStore
+from state.tenants import EVERYWHERE
 
 SNAPSHOT_EVERY_SECONDS = 15.0
 STATE_FOLDER = "state"
@@ -61,6 +63,7 @@ class Replay:
     block_bytes: int = BLOCK_BYTES
     snapshot_seconds: float = SNAPSHOT_EVERY_SECONDS
     clickhouse: Target | None = None
+    countries: frozenset[str] = EVERYWHERE
 
     def run_identity(self) -> dict[str, Any]:
         """What must not change when a stopped replay goes on, by the name people know it by."""
@@ -149,7 +152,8 @@ def _fold(what: Replay, output: OutputFolder, load: Load, stop: Stop, step: Step
     output.begin()
     load.begin(output)
     store = SnapshotStore(
-        (what.folder / STATE_FOLDER).absolute().as_uri(), fingerprint(what.lanes, what.id_key)
+        (what.folder / STATE_FOLDER).absolute().as_uri(),
+        fingerprint(what.lanes, what.id_key, what.countries),
     )
     position = output.position
     limit = DeadLetterLimit(position.position)
@@ -186,7 +190,7 @@ def assigned_lanes(store: SnapshotStore, position: Position, what: Replay) -> li
             lane,
             TERM,
             position.position,
-            store.restore(lane, what.id_key, position.position),
+            store.restore(lane, what.id_key, position.position, what.countries),
             int(digests[lane], 16) if lane in digests else None,
         )
         for lane in range(what.lanes)
@@ -208,12 +212,12 @@ def every(seconds: float, clock: Callable[[], float]) -> Callable[[], bool]:
     return due
 
 
-def read_tenants(path: Path | None) -> dict[str, TenantSettings]:
-    """The settings of a file of tenants; none without a file."""
+def read_tenants(path: Path | None, countries: frozenset[str]) -> dict[str, TenantSettings]:
+    """The settings of a file of tenants, none of them abroad; none without a file."""
     if path is None:
         return {}
     try:
-        return parse_tenants_file(path.name, path.read_bytes())
+        return at_home(parse_tenants_file(path.name, path.read_bytes()), countries)
     except OSError as error:
         raise unreadable(path, error) from None
 
@@ -232,8 +236,9 @@ def replay_of(
         folder,
         environment.lanes if lanes is None else lanes,
         environment.offline_id_key,
-        read_tenants(settings),
+        read_tenants(settings, environment.countries),
         clickhouse=clickhouse,
+        countries=environment.countries,
     )
 
 

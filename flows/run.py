@@ -66,7 +66,7 @@ def _run_engagement(environment: Environment, stop: Stop, cadence: Cadence, vita
     log = structlog.get_logger("engagement")
     properties = client_properties(environment)
     Topics(properties).check(environment.lanes)
-    marks = fingerprint(environment.lanes, id_key)
+    marks = fingerprint(environment.lanes, id_key, environment.countries)
     with storing():
         saver = Saver(
             SnapshotStore(state, marks),
@@ -75,7 +75,7 @@ def _run_engagement(environment: Environment, stop: Stop, cadence: Cadence, vita
         )
 
     def restore(lane: int, at_most: int) -> LaneState:
-        return saver.restore(lane, id_key, at_most)
+        return saver.restore(lane, id_key, at_most, environment.countries)
 
     committer = KafkaCommitter(properties, instance, GROUP, marks, vitals=vitals)
     membership = Membership(

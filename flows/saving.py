@@ -19,6 +19,7 @@ import structlog
 from schemas.engines import EngineError
 from state.lane import LaneState
 from state.snapshots import Saved, SnapshotStore, StateError, Taken
+from state.tenants import EVERYWHERE
 
 Observe = Callable[[int, Saved], None]
 
@@ -59,11 +60,13 @@ class Saver:
         self.save(state)
         self._settle(state.lane)
 
-    def restore(self, lane: int, id_key: bytes, at_most: int) -> LaneState:
+    def restore(
+        self, lane: int, id_key: bytes, at_most: int, countries: frozenset[str] = EVERYWHERE
+    ) -> LaneState:
         """As the store does, when nothing of the lane is left to be written."""
         self._settle(lane)
         with storing():
-            return self._store.restore(lane, id_key, at_most)
+            return self._store.restore(lane, id_key, at_most, countries)
 
     def finish(self) -> None:
         """Returns once everything is written."""

@@ -23,6 +23,7 @@ import tomli_w
 from flows.environment import Environment, read_environment
 from flows.logging import configure
 from flows.progress import Step, progress
+from flows.residence import at_home
 from flows.resolved import resolved
 from flows.settings_texts import PHRASES, summary
 from schemas.keys import lane_of
@@ -201,12 +202,12 @@ def apply(files: tuple[Path, ...], kafka: bool, out: Path | None) -> None:
     """Put every tenant's settings into the log; they hold from there on."""
     if kafka == (out is not None):
         raise click.UsageError("give either --kafka or --out FILE")
-    tenants = read_files(files)
+    environment = read_environment()
+    configure(environment.log)
+    tenants = at_home(read_files(files), environment.countries)
     now = utc_text(datetime.now(UTC))
     records = {tenant: record_of(tenant, each, now) for tenant, each in tenants.items()}
     if out is None:
-        environment = read_environment()
-        configure(environment.log)
         publish(environment, records)
     else:
         append(out, records.values())
@@ -221,8 +222,9 @@ def load(files: tuple[Path, ...]) -> None:
     """Put every tenant's settings into the tables of FLOWSELL_POSTGRES; other tenants stay."""
     from flows.settings_follow import load as put
 
-    tenants = read_files(files)
-    where = put(read_environment(), tenants)
+    environment = read_environment()
+    tenants = at_home(read_files(files), environment.countries)
+    where = put(environment, tenants)
     for tenant in tenants:
         click.echo(f"{tenant}: in {where}")
 

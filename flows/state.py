@@ -102,7 +102,9 @@ def own_fingerprint(environment: Environment) -> dict[str, str]:
     """What snapshots are compared with; empty where no key is set."""
     from flows.engagement import fingerprint
 
-    return fingerprint(environment.lanes, environment.id_key) if environment.id_key else {}
+    if environment.id_key is None:
+        return {}
+    return fingerprint(environment.lanes, environment.id_key, environment.countries)
 
 
 def _positions(environment: Environment) -> dict[int, At]:

@@ -27,6 +27,7 @@ from schemas.batch import (
     ClientEvents,
     DeadLetter,
     IncomingEvents,
+    Originals,
     PaymentEvents,
     StatusEvents,
     VisitEvents,
@@ -251,7 +252,7 @@ def _batch(share: Share, chunk: Chunk) -> Batch:
         findings.counts["records", "webhook"] += len(webhooks.record)
     imported = np.zeros(len(rows), np.int8)
     imported[share.imported] = 1
-    dead_letters = _dead_letters(share, chunk)
+    originals = Originals(chunk, share.indexes)
     return Batch(
         lane=share.lane,
         positions=chunk.positions[rows],
@@ -266,8 +267,9 @@ def _batch(share: Share, chunk: Chunk) -> Batch:
         imported=imported,
         settings=settings,
         forgets=forget_events(share.forgets, findings),
-        dead_letters=dead_letters,
+        dead_letters=_dead_letters(findings, originals),
         counts=findings.counts,
+        originals=originals,
     )
 
 
@@ -306,14 +308,11 @@ def _webhooks(share: Share) -> WebhookRows:
     return WebhookRows(record=record, scope=sender[record], dead=dead[record])
 
 
-def _dead_letters(share: Share, chunk: Chunk) -> list[DeadLetter]:
+def _dead_letters(findings: Findings, originals: Originals) -> list[DeadLetter]:
     letters = []
-    for record, (reason, message) in sorted(share.findings.refusals.items()):
-        index = share.indexes[record]
-        key = None if chunk.keys is None else chunk.keys[index]
-        position = int(chunk.positions[index])
-        letters.append(DeadLetter(position, STAGE, reason, message, key, chunk.values[index]))
-        share.findings.counts["dead_letters", reason] += 1
+    for record, (reason, message) in sorted(findings.refusals.items()):
+        letters.append(originals.letter(record, STAGE, reason, message))
+        findings.counts["dead_letters", reason] += 1
     return letters
 
 

@@ -80,6 +80,24 @@ class Chunk:
     keys: list[bytes | None] | None = None
 
 
+class Originals(NamedTuple):
+    """A batch's records as they came: the chunk, and where in it each of them stands."""
+
+    chunk: Chunk
+    places: list[int]
+
+    def value(self, record: int) -> bytes:
+        """The record's bytes."""
+        return self.chunk.values[self.places[record]]
+
+    def letter(self, record: int, stage: str, reason: str, message: str) -> DeadLetter:
+        """The record as a dead letter."""
+        chunk, place = self.chunk, self.places[record]
+        key = None if chunk.keys is None else chunk.keys[place]
+        position = int(chunk.positions[place])
+        return DeadLetter(position, stage, reason, message, key, chunk.values[place])
+
+
 @dataclass(slots=True)
 class VisitEvents:
     """One row per version of a visit (k rows)."""
@@ -230,6 +248,8 @@ class Batch:
     forgets: list[ForgetEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    originals: Originals | None = None
+    """Where the batch was decoded: what can still become a dead letter."""
 
 
 STREAMS = ("commands", "decisions", "segments", "profiles", "aggregates")

@@ -33,7 +33,7 @@ from state.tables import (
     VisitTexts,
     Words,
 )
-from state.tenants import Tenants
+from state.tenants import EVERYWHERE, Tenants
 from state.zones import Zones
 
 
@@ -41,10 +41,11 @@ class LaneState:
     """The fold's state over one Kafka partition, as columns.
 
     ``position`` is the next position to fold, ``clock_ms`` the running maximum of append times,
-    ``digest`` the sum modulo 2**64 of the hashes of all outputs so far.
+    ``digest`` the sum modulo 2**64 of the hashes of all outputs so far. Tenants of other
+    ``countries`` than these are refused; none are all.
     """
 
-    def __init__(self, lane: int, id_key: bytes) -> None:
+    def __init__(self, lane: int, id_key: bytes, countries: frozenset[str] = EVERYWHERE) -> None:
         self.lane = lane
         self.id_key = id_key
         self.position = 0
@@ -52,7 +53,7 @@ class LaneState:
         self.cleaned_ms = 0
         self.digest = 0
         self.zones = Zones()
-        self.tenants = Tenants(self.zones)
+        self.tenants = Tenants(self.zones, countries)
         self.words = Words()
         self.scopes = Scopes()
         self.places = Places()

@@ -29,6 +29,7 @@ from state.shelf import (
     manifest_name,
     position_of,
 )
+from state.tenants import EVERYWHERE
 
 _BASES_KEPT = 2
 _DELTAS_PER_BASE = 20
@@ -137,12 +138,14 @@ class SnapshotStore:
             base = self._shelf.put(lane, "base", last.position, merged)
             self._merged[lane] = _Merged(base, last.files)
 
-    def restore(self, lane: int, id_key: bytes, at_most: int) -> LaneState:
+    def restore(
+        self, lane: int, id_key: bytes, at_most: int, countries: frozenset[str] = EVERYWHERE
+    ) -> LaneState:
         """The lane at the newest snapshot at or below a position; empty if there never was one.
 
         Raises ``StateError`` where the manifest, a file, or the fingerprint is not what it was.
         """
-        state = LaneState(lane, id_key)
+        state = LaneState(lane, id_key, countries)
         self._begun.discard(lane)
         self._newest.pop(lane, None)
         self._merged.pop(lane, None)

@@ -1,7 +1,8 @@
 """Tenants and their settings in force, with the resolved numbers as columns for vectorised rules.
 
-State: the settings as they were given (JSON); monetary boundaries, which each midnight sets from
-       what customers have spent; every other column is derived from the settings
+State: the settings as they were given (JSON); the country that was told last; monetary boundaries,
+       which each midnight sets from what customers have spent; every other column is derived from
+       the settings
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from state.zones import Zones
 _UNSET = np.iinfo(np.int64).max
 _NO_DAY = np.iinfo(np.int32).min
 
+EVERYWHERE: frozenset[str] = frozenset()
+"""In the place of countries: tenants may be of any."""
+
 BIG_ENOUGH = 300
 """From so many customers on, boundaries are tertiles of what they have spent."""
 
@@ -43,7 +47,9 @@ class Tenants(Table):
     ``before`` hold for customers whose day has not begun yet. ``crowd`` is the number of customers
     with a visit in the window at the last midnight, ``check`` the lower median of a visit day's
     sum, NONE if there is none. ``consents``: who has said nothing may be written to. For
-    ``contact_days`` contacts count, for ``cooldown_days`` the last one of a rule.
+    ``contact_days`` contacts count, for ``cooldown_days`` the last one of a rule. ``country`` is
+    where it was told to be last, whether or not those settings are in force; ``abroad`` names the
+    tenants that are in none of ``countries``.
     """
 
     COLUMNS: ClassVar = {
@@ -62,6 +68,7 @@ class Tenants(Table):
         "bounds_day": Column("i4", _NO_DAY),
         "crowd": Column("i4"),
         "check": Column("i8", NONE),
+        "country": Column("O", None),
         "zone": Column("i4", derived=True),
         "consents": Column("?", derived=True),
         "contact_days": Column("i4", derived=True),
@@ -83,6 +90,7 @@ class Tenants(Table):
     bounds_day: I4
     crowd: I4
     check: I8
+    country: Objects
     zone: I4
     consents: NDArray[np.bool_]
     contact_days: I4
@@ -90,9 +98,11 @@ class Tenants(Table):
     exponent: NDArray[np.int8]
     midnight_ms: I8
 
-    def __init__(self, zones: Zones) -> None:
+    def __init__(self, zones: Zones, countries: frozenset[str] = EVERYWHERE) -> None:
         super().__init__()
         self._zones = zones
+        self.countries = countries
+        self.abroad: set[str] = set()
         self._rows: dict[str, int] = {}
         self.settings: list[TenantSettings] = []
         # Quiet windows as (tenant, marketing or utility, start or end), minutes of the local day.
@@ -128,6 +138,19 @@ class Tenants(Table):
         self.fair[row] = self.fair_before[row] = fair
         self.bounds_day[row] = _NO_DAY
         self._apply(row, settings)
+
+    def is_home(self, country: str) -> bool:
+        """Whether tenants of this country may be kept here."""
+        return not self.countries or country in self.countries
+
+    def locate(self, row: int, country: str) -> None:
+        """Remembers where the tenant is."""
+        self.country[row] = country
+        self.changed[row] = True
+        if self.is_home(country):
+            self.abroad.discard(self.name[row])
+        else:
+            self.abroad.add(self.name[row])
 
     def fixed_boundaries(self, row: int, settings: TenantSettings) -> tuple[int, int]:
         """Boundaries of a tenant with few customers: multiples of what one visit day brings."""
@@ -166,7 +189,7 @@ class Tenants(Table):
 
     def adopt_stored(self) -> None:
         """Rebuilds what is derived, after a restore."""
-        self._rows = {}
+        self._rows, self.abroad = {}, set()
         for row in self.live().tolist():
             self._rows[self.name[row]] = row
             stored = self.stored[row]
@@ -174,6 +197,9 @@ class Tenants(Table):
             if stored is not None:
                 settings = parse_settings(stored, f"tenants.{self.name[row]}")
             self._apply(row, settings)
+            country = self.country[row] or settings.country  # older snapshots lack the column
+            if country is not None:
+                self.locate(row, country)
 
     def await_midnight(self, rows: Rows, now_ms: int) -> None:
         """Sets the next local midnight after an instant."""

@@ -114,10 +114,8 @@ class Findings:
         if not timely.all():
             events = select(events, np.flatnonzero(timely))
         if len(events.record):
-            kind = type(events)
-            name = "receipt" if provider == RECEIPT else _NAMES[kind]
-            self.counts["events", provider, name] += len(events.record)
-            self._columns.setdefault(kind, []).append(events)
+            self.counts[event_count(provider, type(events))] += len(events.record)
+            self._columns.setdefault(type(events), []).append(events)
 
     def found(self, kind: type[E]) -> E:
         """All events of a kind in log order."""
@@ -129,6 +127,11 @@ class Findings:
         names = [field.name for field in fields(kind)]
         whole = kind(*(np.concatenate([getattr(each, name) for each in pieces]) for name in names))
         return select(whole, np.argsort(whole.record, kind="stable"))
+
+
+def event_count(provider: str, kind: type) -> tuple[str, str, str]:
+    """Under which name events are counted."""
+    return "events", provider, "receipt" if provider == RECEIPT else _NAMES[kind]
 
 
 def select(events: E, rows: NDArray[np.intp]) -> E:

@@ -20,7 +20,7 @@ def test_an_empty_environment_has_the_shipped_defaults() -> None:
     assert (environment.lanes, environment.ops_port, environment.log) == (16, 9108, "console")
     assert environment.kafka is None
     assert environment.id_key is None
-    assert environment.countries is None
+    assert environment.countries == frozenset()
     assert environment.offline_id_key == b"demo"
 
 

@@ -17,7 +17,7 @@ from state.tables import NEVER, Customers
 keys = st.lists(st.integers(1, 2**64 - 1) | st.integers(1, 50), max_size=200)
 
 STORAGE = {
-    "tenants": "key name stored big fair big_before fair_before bounds_day crowd check",
+    "tenants": "key name stored big fair big_before fair_before bounds_day crowd check country",
     "words": "key text",
     "scopes": "key tenant provider branch",
     "places": "key tenant branch",
