@@ -7,7 +7,7 @@ Out:   ``Streams``: each lane's messages per stream, in the order in which they 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,9 +17,10 @@ import numpy as np
 
 from operators.decode import decode
 from operators.fold import close, fold
-from schemas.batch import STREAMS, Chunk, Message, Outputs
+from schemas.batch import STREAMS, Chunk, DeadLetter, Message, Outputs
 from schemas.keys import customer_id
 from state.lane import LaneState
+from state.tenants import EVERYWHERE
 
 ID_KEY = b"demo"
 
@@ -35,10 +36,14 @@ class Streams:
     )
     digests: dict[int, int] = field(default_factory=dict)
     states: dict[int, LaneState] = field(default_factory=dict)
+    dead: list[DeadLetter] = field(default_factory=list)
+    counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
     def add(self, outputs: Outputs) -> None:
         """Append what one batch owed."""
         self.digests[outputs.lane] = outputs.digest
+        self.dead += outputs.dead_letters
+        self.counts.update(outputs.counts)
         for stream, messages in outputs.streams.items():
             if messages:
                 self.messages[outputs.lane, stream].extend(messages)
@@ -118,12 +123,13 @@ def run(
     cuts: Iterable[int] | None = None,
     ended: bool = True,
     restarts: Container[int] = (),
+    countries: frozenset[str] = EVERYWHERE,
 ) -> Streams:
     """Fold the whole log, cut as told; ``ended`` closes every lane, as a replay does.
 
     Before the records of ``restarts``, which must be cuts, what is not stored is built anew.
     """
-    states = {lane: LaneState(lane, id_key=ID_KEY) for lane in range(lanes)}
+    states = {lane: LaneState(lane, ID_KEY, countries) for lane in range(lanes)}
     streams = Streams(states=states)
     for start, stop in pieces(len(lines), cuts):
         if start in restarts:

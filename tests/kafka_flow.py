@@ -34,6 +34,7 @@ from flows.kafka import Topics
 from flows.run import GROUP
 from schemas.topics import TOPICS
 from sources.answers import answered
+from state.tenants import EVERYWHERE
 from tests.obligations import Owed, Said, assert_exactly_once, assert_pointers, given, owed
 
 ID_KEY = b"a secret of the tests"
@@ -282,14 +283,14 @@ class Engagement:
         """What the output topics hold."""
         return given(self.messages)
 
-    def owed(self) -> Owed:
+    def owed(self, countries: frozenset[str] = EVERYWHERE) -> Owed:
         """What one pass over the log owes, lane after lane."""
         log = ((lane, self.read(RECORDS, [lane])[lane]) for lane in range(self.lanes))
-        return owed(log, self.lanes, ID_KEY)
+        return owed(log, self.lanes, ID_KEY, countries)
 
-    def assert_settled(self) -> Owed:
+    def assert_settled(self, countries: frozenset[str] = EVERYWHERE) -> Owed:
         """Everything owed is there, once, and committed; what was owed."""
-        due = self.owed()
+        due = self.owed(countries)
         assert_exactly_once(self.given(), due)
         assert_pointers(self.committed(), due)
         return due

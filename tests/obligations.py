@@ -23,6 +23,7 @@ from schemas.batch import STREAMS, Outputs
 from schemas.topics import ERROR_HEADER, TOPICS
 from sources.kafka import chunk_of
 from state.lane import LaneState
+from state.tenants import EVERYWHERE
 
 CHUNK = 20_000
 """Records of one lane that the pass folds at a time: any number gives the same."""
@@ -82,11 +83,16 @@ class Owed(Said):
             ] += 1
 
 
-def owed(log: Iterable[tuple[int, list[Any]]], lanes: int, id_key: bytes) -> Owed:
+def owed(
+    log: Iterable[tuple[int, list[Any]]],
+    lanes: int,
+    id_key: bytes,
+    countries: frozenset[str] = EVERYWHERE,
+) -> Owed:
     """What the records of each lane owe, folded from nothing in one pass."""
     whole = Owed()
     for lane, records in log:
-        state = LaneState(lane, id_key)
+        state = LaneState(lane, id_key, countries)
         for at in range(0, len(records), CHUNK):
             chunk = records[at : at + CHUNK]
             originals = {record.offset(): record for record in chunk}

@@ -7,17 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators import fold
+from state.tenants import EVERYWHERE
 from tests.engine import Streams, comparable, run
 from tests.life import logs
 
 ALWAYS, NEVER = 0, 1 << 62
 
 
-def cleaned(lines: list[bytes], every_ms: int, cuts: set[int] | range) -> Streams:
+def cleaned(
+    lines: list[bytes],
+    every_ms: int,
+    cuts: set[int] | range,
+    countries: frozenset[str] = EVERYWHERE,
+) -> Streams:
     """A run that frees at most once in so many ms of the lane's clock."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fold, "_CLEAN_EVERY_MS", every_ms)
-        return run(lines, cuts=cuts)
+        return run(lines, cuts=cuts, countries=countries)
 
 
 @given(logs())

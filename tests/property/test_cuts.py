@@ -15,6 +15,7 @@ from operators.fold import close
 from schemas.batch import Message
 from state.lane import LaneState
 from state.snapshots import SnapshotStore
+from state.tenants import EVERYWHERE
 from tests.engine import ID_KEY, Row, Streams, comparable, feed, pieces, run
 from tests.life import large_logs, logs
 from tests.logs import DAY, Record, heartbeat, lines_of, ms, settings, trigger, visit
@@ -114,6 +115,7 @@ def crash_and_resume(
     spans: list[tuple[int, int]],
     saves: set[int],
     folder: Path,
+    countries: frozenset[str] = EVERYWHERE,
 ) -> Streams:
     """Save after some pieces, die after the last one, restore the newest snapshot, go on from it.
 
@@ -121,7 +123,7 @@ def crash_and_resume(
     with the end of what an undisturbed run said, and nothing before the snapshot comes again.
     """
     store = SnapshotStore(folder.as_uri(), FINGERPRINT)
-    states = {lane: LaneState(lane, id_key=ID_KEY) for lane in range(lanes)}
+    states = {lane: LaneState(lane, ID_KEY, countries) for lane in range(lanes)}
     before = Streams()
     owed: dict[tuple[int, str], int] = {}
     resume = 0
@@ -133,14 +135,14 @@ def crash_and_resume(
             owed = {key: len(messages) for key, messages in before.messages.items()}
             resume = stop
     fresh = SnapshotStore(folder.as_uri(), FINGERPRINT)
-    restored = {lane: fresh.restore(lane, ID_KEY, at_most=len(lines)) for lane in range(lanes)}
+    restored = {lane: fresh.restore(lane, ID_KEY, len(lines), countries) for lane in range(lanes)}
     after = Streams()
     for start, stop in spans:
         if start >= resume:
             feed(restored, lines, start, stop, after)
     for state in restored.values():
         after.add(close(state))
-    whole = run(lines, lanes)
+    whole = run(lines, lanes, countries=countries)
     for key, messages in whole.messages.items():
         assert len(messages) == owed.get(key, 0) + len(after.messages[key]), key
     return after
