@@ -30,7 +30,7 @@ from operators.owed import DIGEST_MASK, Owed, digest_of
 from operators.profiles import standing_now
 from operators.prune import prune
 from operators.recognise import first_recognised, recognise
-from operators.residence import refuse_abroad
+from operators.residence import locate_tenants, refuse_abroad
 from operators.restate import Passage
 from operators.rounds import Work, take_rounds
 from operators.settle import apply_settings
@@ -48,7 +48,7 @@ _CLEAN_EVERY_MS = 7 * DAY_MS
 def fold(state: LaneState, batch: Batch) -> Outputs:
     """Folds the batch into the state and returns what it owes."""
     owed = Owed()
-    batch = refuse_abroad(state, batch)
+    told, batch = batch.settings, refuse_abroad(state, batch)
     if len(batch.positions):
         scopes = scope_rows(state, batch)
         clock = np.maximum.accumulate(np.maximum(batch.appended_ms, state.clock_ms))
@@ -56,6 +56,7 @@ def fold(state: LaneState, batch: Batch) -> Outputs:
         _clean(state)
         _fold_records(state, owed, batch, scopes, clock)
         keep_commands(state, owed)
+        locate_tenants(state, told)
         state.clock_ms = int(clock[-1])
         state.position = int(batch.positions[-1]) + 1
     for name in [name for name, times in batch.counts.items() if not times]:

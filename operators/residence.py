@@ -12,12 +12,13 @@ before it left, people are still kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from schemas.batch import Batch, DeadLetter, Scope, WebhookRows
+from schemas.batch import Batch, DeadLetter, Scope, SettingsEvent, WebhookRows
 from schemas.record import decode_outline
 from schemas.webhooks.findings import event_count, select
 from state.lane import LaneState
@@ -36,15 +37,19 @@ Stays = dict[str, list[tuple[int, int]]]
 def refuse_abroad(state: LaneState, batch: Batch) -> Batch:
     """The batch as the rest of the fold may see it; the same one where all are at home."""
     stays = _stays(state, batch)
-    for event in batch.settings:
-        if event.settings.country is not None:
-            state.tenants.locate(state.tenants.row(event.tenant), event.settings.country)
     if not stays:
         return batch
     away = _away(batch, stays)
     if not away.any():
         return batch
     return _without(batch, away, stays)
+
+
+def locate_tenants(state: LaneState, told: Sequence[SettingsEvent]) -> None:
+    """Remembers where tenants are after these settings, refused ones among them."""
+    for event in told:
+        if event.settings.country is not None:
+            state.tenants.locate(state.tenants.row(event.tenant), event.settings.country)
 
 
 def _stays(state: LaneState, batch: Batch) -> Stays:
@@ -107,9 +112,9 @@ def _stay(stays: Stays, scope: Scope, turn: int) -> tuple[int, int]:
 
 def _tenant_of(batch: Batch, record: int) -> str:
     """Of a record that could be read and says nothing."""
-    return (
-        "" if batch.originals is None else str(decode_outline(batch.originals.value(record)).tenant)
-    )
+    if batch.originals is None:
+        return ""
+    return str(decode_outline(batch.originals.value(record)).tenant)
 
 
 def _without(batch: Batch, away: Flags, stays: Stays) -> Batch:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.engagement import fingerprint
 from flows.residence import at_home
 from operators.decode import decode
 from operators.fold import fold
@@ -18,6 +19,7 @@ from schemas.keys import customer_id
 from schemas.mistakes import SettingsError
 from schemas.settings import parse_settings
 from state.lane import LaneState
+from state.pointer import difference
 from state.snapshots import SnapshotStore
 from state.tenants import Tenants
 from tests.engine import ID_KEY, Streams, chunk_of, feed, run
@@ -203,6 +205,16 @@ def test_a_snapshot_from_before_the_column_has_the_country_in_its_settings(
         patched.setattr(Tenants, "locate", lambda *_: None)
         store = saved(tmp_path, log, frozenset())
     assert store.restore(0, ID_KEY, 2, OURS).tenants.abroad == {"t1"}
+
+
+def test_other_countries_start_only_where_nothing_is_folded_again() -> None:
+    ours, wider = fingerprint(4, ID_KEY, OURS), fingerprint(4, ID_KEY, WIDER)
+    everywhere = fingerprint(4, ID_KEY)
+    assert difference(ours, fingerprint(4, ID_KEY, OURS), is_drained=False) == ""
+    assert difference(ours, wider, is_drained=True) == ""
+    told = difference(ours, wider, is_drained=False)
+    assert told.startswith("it was committed by countries KZ, this is KZ,RU; stop the old version")
+    assert "countries all, this is KZ;" in difference(everywhere, ours, is_drained=False)
 
 
 def test_given_settings_of_a_tenant_abroad_are_one_clear_mistake() -> None:
