@@ -141,7 +141,11 @@ def test_verify_finds_that_other_outputs_were_committed(engagement: Engagement) 
 
 @pytest.mark.parametrize(
     "harm",
-    ["base gone", "manifests gone", pytest.param("bit flipped", marks=pytest.mark.faults)],
+    [
+        "base gone",
+        pytest.param("manifests gone", marks=pytest.mark.faults),
+        pytest.param("bit flipped", marks=pytest.mark.faults),
+    ],
 )
 def test_a_lane_whose_files_were_harmed_starts_by_the_remedy_with_a_longer_replay(
     engagement: Engagement, harm: str

@@ -134,10 +134,17 @@ def test_a_kill_inside_each_step_of_a_commit_loses_and_repeats_nothing(
     die_in_each(engagement, COMMIT)
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(SNAPSHOT[1::2], id="some"),
+        pytest.param(SNAPSHOT, id="all", marks=pytest.mark.faults),
+    ],
+)
 def test_a_kill_inside_each_step_of_a_snapshot_loses_and_repeats_nothing(
-    engagement: Engagement,
+    engagement: Engagement, steps: Sequence[tuple[str, str]]
 ) -> None:
-    die_in_each(engagement, SNAPSHOT)
+    die_in_each(engagement, steps)
 
 
 @pytest.mark.parametrize(
