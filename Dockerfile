@@ -1,4 +1,17 @@
 # The engine as one process: docker compose builds it, every flow runs from it.
+FROM python:3.12 AS built
+
+WORKDIR /src
+COPY pyproject.toml README.md ./
+COPY benchmarks ./benchmarks
+COPY flows ./flows
+COPY operators ./operators
+COPY schemas ./schemas
+COPY sinks ./sinks
+COPY sources ./sources
+COPY state ./state
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
 FROM python:3.12-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -11,15 +24,8 @@ WORKDIR /srv/flowsell
 COPY requirements.lock ./
 RUN pip install --require-hashes -r requirements.lock
 
-COPY pyproject.toml README.md ./
-COPY benchmarks ./benchmarks
-COPY flows ./flows
-COPY operators ./operators
-COPY schemas ./schemas
-COPY sinks ./sinks
-COPY sources ./sources
-COPY state ./state
-RUN pip install --no-deps .
+COPY --from=built /wheels /wheels
+RUN pip install --no-deps /wheels/*.whl
 
 USER flowsell
 VOLUME /var/lib/flowsell

@@ -23,8 +23,8 @@ BENCH ?= fold
 help:
 	@sed -n '2,8s/^#   //p' Makefile
 
-# Redone when a dependency or the package's own table changes; an interpreter that is there stays.
-$(READY): requirements.lock pyproject.toml .ci/venv
+# Redone when a dependency, the package's own table or compiled code changes; an interpreter that is there stays.
+$(READY): requirements.lock pyproject.toml .ci/venv $(wildcard */*.pyx)
 	@.ci/venv .venv
 	@touch $@
 
@@ -75,4 +75,5 @@ schemas: $(READY)
 	$(BIN)/python -m schemas.export schemas/json
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-out
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-out *.egg-info
+	rm -f schemas/*.c schemas/*.so state/*.c state/*.so operators/*.c operators/*.so
