@@ -7,16 +7,20 @@ State: none; how a log is cut into chunks changes nothing
 
 Nothing that the bytes can hold raises. A record of a file lands in its tenant's lane, in lane 0
 where no tenant can be told; a heartbeat of a file lands in every lane.
+
+Usual webhooks are read all at once (``schemas.webhooks.usual``), all other records one by one.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from operators.asides import add_receipts, checked_settings, forget_events
 from schemas.batch import (
@@ -56,7 +60,9 @@ from schemas.webhooks import generic
 from schemas.webhooks.findings import Findings, indexes, integers
 from schemas.webhooks.history import read_history
 from schemas.webhooks.readers import BODIES, PROVIDER_OF, Readers, decode_webhook
+from schemas.webhooks.tables import Usual
 from schemas.webhooks.times import instants
+from schemas.webhooks.usual import add_events, senders, usual_of, without
 
 STAGE = "decode"
 
@@ -73,9 +79,11 @@ class Share:
     There is a list for each: a tuple for each record would be one more object to collect.
     """
 
-    def __init__(self, lane: int) -> None:
+    def __init__(self, lane: int, usual: Usual | None) -> None:
         self.lane = lane
-        self.indexes: list[int] = []  # in the chunk
+        self.usual = usual
+        self.usuals: list[int] = [] if usual is None else usual.envelopes.record.tolist()
+        self.indexes: list[int] = []  # in the chunk, of the others
         self.received_at: list[str] = []
         self.appended_at: list[Any] = []  # texts or None
         self.senders: list[int] = []  # scopes of tenant and provider
@@ -87,14 +95,25 @@ class Share:
         self.readers = Readers(self.findings)
 
     def take(self, index: int, received_at: str, appended_at: str | None) -> int:
-        """The number in the lane's batch of one more record."""
+        """The number in the lane's batch of one more record that is not usual."""
         indexes = self.indexes
-        record = len(indexes)
+        record = len(indexes) + bisect_left(self.usuals, index)
         indexes.append(index)
         self.received_at.append(received_at)
         self.appended_at.append(appended_at)
         self.senders.append(_NO_WEBHOOK)
         return record
+
+    def joined(
+        self, rows: I8, others: NDArray[Any], usual: NDArray[Any] | np.bool_
+    ) -> NDArray[Any]:
+        """A column of the whole share out of one of each; ``rows`` are all its places."""
+        if self.usual is None:
+            return others
+        whole = np.empty(len(rows), others.dtype)
+        whole[np.searchsorted(rows, self.usual.envelopes.record)] = usual
+        whole[np.searchsorted(rows, self.indexes)] = others
+        return whole
 
     def turn_away(self, record: int, told: TypedWebhook | Webhook | Aside) -> None:
         """Refuses a record that belongs to another lane, or whose key is not its tenant."""
@@ -132,8 +151,29 @@ class Shares(dict[int, Share]):
         self.first = max(chunk.lane, 0)
 
     def __missing__(self, lane: int) -> Share:
-        self[lane] = share = Share(lane)
+        self[lane] = share = Share(lane, None)
         return share
+
+    def take_usual(self, usual: Usual) -> Usual:
+        """Gives each lane its usual records; returns those that are in one now.
+
+        A record of a log whose tenant lives in another lane is in none.
+        """
+        if not len(usual.envelopes):
+            return usual
+        numbers, tenants = usual.envelopes.names("tenant")
+        homes = integers([_address(tenant, self.lanes)[0] for tenant in tenants])
+        lanes = homes[numbers]
+        if not self.of_file:
+            usual = without(usual, usual.envelopes.record[lanes != self.first])
+            if len(usual.envelopes):
+                self[self.first] = Share(self.first, usual)
+            return usual
+        lane_at = np.full(usual.count, -1)
+        lane_at[usual.envelopes.record] = lanes
+        for lane in np.unique(lanes).tolist():
+            self[lane] = Share(lane, usual.where(lane_at == lane))
+        return usual
 
     def refuse_large(self, index: int, value: bytes) -> None:
         """A record that is not even parsed, so that its tenant is not known either."""
@@ -227,7 +267,7 @@ def _look_again(homes: Homes, index: int, value: bytes) -> None:
     if not at_home or (keys is not None and keys[index] != key):
         share.turn_away(record, told)
     elif isinstance(told, Webhook):
-        share.senders[record] = share.findings.scopes[told.tenant, told.provider, None]
+        share.senders[-1] = share.findings.scopes[told.tenant, told.provider, None]
         share.readers.read_raw(record, told)
     else:
         share.set_aside(record, told)
@@ -240,19 +280,24 @@ def _address(tenant: str, lanes: int) -> tuple[int, bytes]:
 
 def _batch(share: Share, chunk: Chunk) -> Batch:
     """Reads a lane's share, kind by kind, into columns."""
-    findings = share.findings
-    rows = integers(share.indexes)
-    appended_ms = _clock(share, None if chunk.appended_ms is None else chunk.appended_ms[rows])
+    findings, usual = share.findings, share.usual
+    others = integers(share.indexes)
+    rows = others if usual is None else np.sort(np.concatenate([usual.envelopes.record, others]))
+    appended_ms = _clock(share, rows, chunk.appended_ms)
     for reader in share.readers.values():
         reader.finish()
+    if usual is not None:
+        number = np.empty(usual.count, np.int32)
+        number[rows] = np.arange(len(rows), dtype=np.int32)
+        add_events(usual, number, findings)
     add_receipts(share.receipts, appended_ms, findings)
     settings = checked_settings(share.settings, findings)
-    webhooks = _webhooks(share)
+    webhooks = _webhooks(share, rows)
     if len(webhooks.record):
         findings.counts["records", "webhook"] += len(webhooks.record)
     imported = np.zeros(len(rows), np.int8)
     imported[share.imported] = 1
-    originals = Originals(chunk, share.indexes)
+    originals = Originals(chunk, rows)
     return Batch(
         lane=share.lane,
         positions=chunk.positions[rows],
@@ -273,12 +318,27 @@ def _batch(share: Share, chunk: Chunk) -> Batch:
     )
 
 
-def _clock(share: Share, appended_ms: I8 | None) -> I8:
+def _clock(share: Share, rows: I8, appended_ms: I8 | None) -> I8:
     """Append times: the log's, else those of the envelopes, NONE where one cannot be read.
 
     Both times of an envelope must be readable, whichever of them counts.
     """
-    findings = share.findings
+    findings, usual = share.findings, share.usual
+    clock, bad = _told_clock(share)
+    if bad.any():
+        findings.barred = share.joined(rows, bad, np.False_)
+        for record in np.flatnonzero(findings.barred).tolist():
+            findings.refuse(record, "clock", "received_at, appended_at: no time of 1990 to 2099")
+    if appended_ms is not None:
+        return appended_ms[rows]
+    if usual is None:
+        return clock
+    appended = usual.appended_ms
+    return share.joined(rows, clock, np.where(appended == NONE, usual.received_ms, appended))
+
+
+def _told_clock(share: Share) -> tuple[I8, NDArray[np.bool_]]:
+    """What the envelopes of records that are not usual tell, and which cannot be read."""
     received_at, appended_at = share.received_at, share.appended_at
     received = instants(received_at)
     bad = received == NONE
@@ -292,16 +352,14 @@ def _clock(share: Share, appended_ms: I8 | None) -> I8:
         given = np.fromiter((text is not None for text in appended_at), np.bool_, len(appended_at))
         bad |= given & (appended == NONE)
         clock = np.where(given, appended, received)
-    if bad.any():
-        findings.barred = bad
-        for record in np.flatnonzero(bad).tolist():
-            findings.refuse(record, "clock", "received_at, appended_at: no time of 1990 to 2099")
-    return clock if appended_ms is None else appended_ms
+    return clock, bad
 
 
-def _webhooks(share: Share) -> WebhookRows:
+def _webhooks(share: Share, rows: I8) -> WebhookRows:
     """Who sent each webhook; those of another lane's tenants are that lane's to count."""
     sender = indexes(share.senders)
+    if share.usual is not None:
+        sender = share.joined(rows, sender, senders(share.usual, share.findings))
     record = np.flatnonzero(sender != _NO_WEBHOOK).astype(np.int32)
     dead = np.zeros(len(sender), np.int8)
     dead[list(share.findings.refusals)] = 1
@@ -320,8 +378,9 @@ def decode(chunk: Chunk, lanes: int) -> list[Batch]:
     """The chunk's records by lane, each lane's in log order; see the module's header."""
     shares = Shares(chunk, lanes)
     homes = Homes(shares)
-    keys = chunk.keys
-    for index, value in enumerate(chunk.values):
+    keys, values = chunk.keys, chunk.values
+    for index in shares.take_usual(usual_of(values, keys)).others():
+        value = values[index]
         if len(value) > SIZE_LIMIT:
             shares.refuse_large(index, value)
             continue
@@ -330,17 +389,12 @@ def decode(chunk: Chunk, lanes: int) -> list[Batch]:
         except UNREADABLE:
             _look_again(homes, index, value)
             continue
-        share, key, at_home, senders = homes[told.tenant]
-        record = len(share.indexes)  # as ``take`` does, without the call
-        share.indexes.append(index)
-        share.received_at.append(told.received_at)
-        share.appended_at.append(told.appended_at)
+        share, key, at_home, readings = homes[told.tenant]
+        record = share.take(index, told.received_at, told.appended_at)
         if at_home and (keys is None or keys[index] == key):
-            read, sender = senders[type(told)]
-            share.senders.append(sender)
+            read, share.senders[-1] = readings[type(told)]
             read(record, told)
         else:
-            share.senders.append(_NO_WEBHOOK)
             share.turn_away(record, told)
         del told  # the next one is made in the same memory, still in the processor's cache
     return [_batch(shares[lane], chunk) for lane in sorted(shares)]

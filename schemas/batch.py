@@ -84,15 +84,15 @@ class Originals(NamedTuple):
     """A batch's records as they came: the chunk, and where in it each of them stands."""
 
     chunk: Chunk
-    places: list[int]
+    places: I8
 
     def value(self, record: int) -> bytes:
         """The record's bytes."""
-        return self.chunk.values[self.places[record]]
+        return self.chunk.values[int(self.places[record])]
 
     def letter(self, record: int, stage: str, reason: str, message: str) -> DeadLetter:
         """The record as a dead letter."""
-        chunk, place = self.chunk, self.places[record]
+        chunk, place = self.chunk, int(self.places[record])
         key = None if chunk.keys is None else chunk.keys[place]
         position = int(chunk.positions[place])
         return DeadLetter(position, stage, reason, message, key, chunk.values[place])

@@ -48,7 +48,7 @@ def text_key(text: str) -> int:
     return (key >> 1) if key >= 1 << 63 else key
 
 
-def text_keys(texts: Sequence[str]) -> NDArray[np.int64]:
+def text_keys(texts: Sequence[str] | NDArray[np.object_]) -> NDArray[np.int64]:
     """``text_key`` of many texts."""
     digest = xxhash.xxh3_64_intdigest
     try:

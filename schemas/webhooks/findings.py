@@ -156,24 +156,32 @@ _DTYPES = {
 }
 
 
-def integers(values: Sequence[int]) -> I8:
+def integers(values: Sequence[int] | NDArray[Any]) -> I8:
     """A column of integers that fit."""
-    return np.fromiter(values, np.int64, len(values))
+    return _column(values, np.int64)
 
 
-def indexes(values: Sequence[int]) -> I4:
+def indexes(values: Sequence[int] | NDArray[Any]) -> I4:
     """A column of small integers."""
-    return np.fromiter(values, np.int32, len(values))
+    return _column(values, np.int32)
 
 
-def flags(values: Sequence[int]) -> I1:
+def flags(values: Sequence[int] | NDArray[Any]) -> I1:
     """A column of codes."""
-    return np.fromiter(values, np.int8, len(values))
+    return _column(values, np.int8)
 
 
 def objects(values: Iterable[Any], count: int) -> Objects:
     """A column of texts or ``None``."""
+    if isinstance(values, np.ndarray):
+        return values
     return np.fromiter(values, np.object_, count)
+
+
+def _column(values: Sequence[int] | NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
+    if isinstance(values, np.ndarray):
+        return values.astype(dtype, copy=False)
+    return np.fromiter(values, dtype, len(values))
 
 
 def all_the_same(value: str | None, count: int) -> Objects:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.batch import I8, NONE, IncomingEvents, Objects, StatusEvents
+from schemas.batch import I1, I4, I8, NONE, IncomingEvents, Objects, StatusEvents
 from schemas.keys import text_keys
 from schemas.webhooks.findings import Findings, all_the_same, flags, indexes, objects
 
@@ -21,14 +21,14 @@ def add_statuses(
     provider: str,
     path: str,
     *,
-    record: Sequence[int],
-    scope: Sequence[int],
-    message: Sequence[str],
-    status: Sequence[int],
+    record: Sequence[int] | I4,
+    scope: Sequence[int] | I4,
+    message: Sequence[str] | Objects,
+    status: Sequence[int] | I1,
     at_ms: I8,
-    command: Sequence[Any] | None = None,
-    phone: Sequence[Any] | None = None,
-    error: Sequence[int] | None = None,
+    command: Sequence[Any] | Objects | None = None,
+    phone: Sequence[Any] | Objects | None = None,
+    error: Sequence[int] | I4 | None = None,
     alias: Sequence[Any] | None = None,
     channel: Sequence[Any] | str | None = None,
 ) -> None:
@@ -58,7 +58,7 @@ def add_incoming(
     scope: Sequence[int],
     message: Sequence[str],
     at_ms: I8,
-    phone: Sequence[Any],
+    phone: Sequence[Any] | Objects,
     channel: Sequence[Any] | str,
     kind: Sequence[Any] | str,
     text: Sequence[Any],
@@ -80,7 +80,7 @@ def add_incoming(
     findings.add(provider, incoming, at_ms != NONE, path)
 
 
-def _column(told: Sequence[Any] | str | None, count: int) -> Objects:
+def _column(told: Sequence[Any] | Objects | str | None, count: int) -> Objects:
     if told is None or isinstance(told, str):
         return all_the_same(told, count)
     return objects(told, count)

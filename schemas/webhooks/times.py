@@ -50,7 +50,12 @@ class Times(NamedTuple):
 
 def instants(texts: Sequence[str], *, zoneless_is_utc: bool = False) -> I8:
     """Instants of texts with a zone; NONE for those without, unless they are meant as UTC."""
-    wall, offset = read_times(texts)
+    return instants_of(read_times(texts), zoneless_is_utc=zoneless_is_utc)
+
+
+def instants_of(times: Times, *, zoneless_is_utc: bool = False) -> I8:
+    """The same of times that have been read."""
+    wall, offset = times
     zoneless = offset == NONE
     if zoneless.any():
         unknown = wall == NONE if zoneless_is_utc else zoneless
@@ -65,7 +70,12 @@ def walls(texts: Sequence[str]) -> I8:
 
 def starts(texts: Sequence[str]) -> tuple[I8, I8]:
     """Instants of texts with a zone, and local wall clocks of those without; NONE elsewhere."""
-    wall, offset = read_times(texts)
+    return starts_of(read_times(texts))
+
+
+def starts_of(times: Times) -> tuple[I8, I8]:
+    """The same of times that have been read."""
+    wall, offset = times
     zoneless = offset == NONE
     known = np.where(zoneless, wall, wall - np.where(zoneless, 0, offset))
     known = within_years(np.where(wall == NONE, NONE, known))
@@ -80,9 +90,9 @@ def within_years(ms: I8) -> I8:
     return ms
 
 
-def from_seconds(seconds: Sequence[int]) -> I8:
+def from_seconds(seconds: Sequence[int] | I8) -> I8:
     """Instants of Unix seconds; NONE where one is outside 1990 to 2099."""
-    at = np.fromiter(seconds, np.int64, len(seconds))
+    at = np.asarray(seconds, np.int64)
     known = (at >= FIRST_MS // 1000) & (at < END_MS // 1000)
     return np.where(known, at, 0) * 1000 + np.where(known, 0, NONE)
 

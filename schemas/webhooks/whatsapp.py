@@ -9,6 +9,7 @@ Drift: where one status or message of a body cannot be understood, the others ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,8 +18,12 @@ from msgspec import Raw, Struct, field
 from schemas.batch import (
     DELIVERED,
     FAILED,
+    I1,
+    I4,
+    I8,
     READ,
     SENT,
+    Objects,
 )
 from schemas.record import UNREADABLE, TypedWebhook, Webhook, typed, unreadable
 from schemas.webhooks import drift
@@ -215,7 +220,23 @@ class Reader:
 
     def finish(self) -> None:
         """Adds everything that was read."""
-        _add_statuses(self.provider, self._statuses, self.findings)
+        if self._statuses:
+            record, scope, message, status, seconds, command, error, phone, user = (
+                self._statuses[at::9] for at in range(9)
+            )
+            tell_statuses(
+                self.provider,
+                self.findings,
+                record=record,
+                scope=scope,
+                message=message,
+                status=status,
+                seconds=seconds,
+                command=command,
+                error=error,
+                phone=phone,
+                user=user,
+            )
         _add_messages(self.provider, self._messages, self.findings)
 
 
@@ -230,7 +251,9 @@ def _text(message: Message) -> str | None:
     return drift.text(reply.title) if reply else None
 
 
-def _peers(phones: list[Any], users: list[Any]) -> tuple[list[Any], list[Any]]:
+def _peers(
+    phones: Sequence[Any] | Objects, users: Sequence[Any] | Objects
+) -> tuple[Sequence[Any] | Objects, list[Any]]:
     """Phones and aliases; who hides the phone may stand in its place under the other name."""
     if any(users) or "." in "".join(filter(None, phones)):
         named = [bsuid(user) or bsuid(phone) for user, phone in zip(users, phones, strict=True)]
@@ -238,13 +261,22 @@ def _peers(phones: list[Any], users: list[Any]) -> tuple[list[Any], list[Any]]:
     return phones, [None] * len(phones)
 
 
-def _add_statuses(provider: str, rows: list[Any], findings: Findings) -> None:
-    if not rows:
-        return
-    columns = [rows[at::9] for at in range(9)]
-    record, scope, message, status, seconds, command, error, told, users = columns
-    phone, alias = _peers(told, users)
-    at_ms = from_seconds(seconds)
+def tell_statuses(
+    provider: str,
+    findings: Findings,
+    *,
+    record: Sequence[int] | I4,
+    scope: Sequence[int] | I4,
+    message: Sequence[str] | Objects,
+    status: Sequence[int] | I1,
+    seconds: Sequence[int] | I8,
+    command: Sequence[Any] | Objects,
+    error: Sequence[int] | I4 | None,
+    phone: Sequence[Any] | Objects,
+    user: Sequence[Any] | Objects,
+) -> None:
+    """Adds statuses; ``phone`` and ``user`` are what they call the recipient."""
+    phones, alias = _peers(phone, user)
     add_statuses(
         findings,
         provider,
@@ -253,9 +285,9 @@ def _add_statuses(provider: str, rows: list[Any], findings: Findings) -> None:
         scope=scope,
         message=message,
         status=status,
-        at_ms=at_ms,
+        at_ms=from_seconds(seconds),
         command=command,
-        phone=phone,
+        phone=phones,
         error=error,
         alias=alias,
         channel=CHANNEL,

@@ -68,7 +68,7 @@ from schemas.webhooks.yclients_bodies import (
     read_body,
 )
 
-__all__ = ["WEBHOOKS", "Reader", "decode_body"]
+__all__ = ["GOODS", "WEBHOOKS", "Reader", "decode_body", "durations"]
 
 
 class YclientsWebhook(TypedWebhook, kw_only=True, gc=False, tag="yclients"):
@@ -88,7 +88,7 @@ WEBHOOKS = (YclientsWebhook, AltegioWebhook)
 _NO_CLIENT = Client()
 _NO_STAFF = Staff()
 _ATTENDANCE = {None: BOOKED, 0: BOOKED, 1: ATTENDED, 2: CONFIRMED, -1: NO_SHOW}
-_GOODS = "goods_transaction"
+GOODS = "goods_transaction"
 
 
 class Reader:
@@ -184,7 +184,7 @@ class Reader:
             self.findings.ignore("expense")
             return
         amount = None if data.amount is None else _money("amount", data.amount)
-        sale = data.sold_item_id if data.sold_item_type == _GOODS else None
+        sale = data.sold_item_id if data.sold_item_type == GOODS else None
         self._take_money(record, webhook, body, data, data.date, amount, sale)
 
     def _take_sale(self, record: int, webhook: TypedWebhook, body: SaleChange) -> None:
@@ -285,7 +285,8 @@ def _versions(texts: Sequence[str]) -> I8:
     return instants(texts, zoneless_is_utc=True)
 
 
-def _lengths(seconds: Sequence[int]) -> I8:
+def durations(seconds: Sequence[int] | I8) -> I8:
+    """Milliseconds of lengths in seconds; NONE where one is none."""
     told = integers(seconds)
     known = (told > 0) & (told < drift.LONGEST_SECONDS)
     return np.where(known, told, 0) * 1000 + np.where(known, 0, NONE)
@@ -311,7 +312,7 @@ def _add_visits(
         start_ms=np.full(count, NONE),
         local_ms=local,
         keeps_start=np.zeros(count, np.int8),
-        duration_ms=_lengths(duration),
+        duration_ms=durations(duration),
         client=integers(client),
         phone=objects(phone, count),
         name=objects(name, count),
