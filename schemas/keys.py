@@ -14,6 +14,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+try:
+    from schemas import xxh3 as compiled
+except ImportError:  # no compiler where this was installed
+    compiled = None  # type: ignore[assignment]
+
 DEFAULT_LANES = 16
 
 _U64 = NDArray[np.uint64]
@@ -52,6 +57,8 @@ def text_keys(texts: Sequence[str] | NDArray[np.object_]) -> NDArray[np.int64]:
     """``text_key`` of many texts."""
     digest = xxhash.xxh3_64_intdigest
     try:
+        if compiled is not None:
+            return compiled.text_keys(texts)
         keys = np.fromiter([digest(text.encode()) for text in texts], np.uint64, len(texts))
     except UnicodeEncodeError:  # a lone surrogate, which no JSON decoder of ours lets through
         return np.fromiter([text_key(text) for text in texts], np.int64, len(texts))

@@ -43,7 +43,9 @@ class Kind(IntEnum):
     """i4 yyyymmdd of what begins with YYYY-MM-DD; 0 if that is no day, if empty or absent."""
     TIME = 9
     """Two i8 columns, ``wall`` and ``offset``, as ``times.Times``; NONE if absent."""
-    VOID = 10
+    KEY = 10
+    """i8, NONE if absent: ``keys.text_key`` of the text."""
+    VOID = 11
     """No column: absent, else the record is not usual."""
 
 
@@ -212,6 +214,7 @@ _COLUMNS = {
     Kind.YES: ("i1", 0),
     Kind.FLAG: ("i1", -1),
     Kind.DAY: ("i4", 0),
+    Kind.KEY: ("i8", NONE),
 }
 
 

@@ -15,13 +15,19 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy, memset
 
 import numpy as np
+
+from schemas.xxh3 cimport text_key_of
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef extern from *:
     """
     #include <stdint.h>
+    #include <string.h>
     #if defined(__SSE2__)
     #include <emmintrin.h>
     #endif
@@ -44,20 +50,36 @@ cdef extern from *:
         while (*p >= 0x20 && *p != '"' && *p != 92) p++;
         return p;
     }
+
+    /* Whether two names of one length are the same: most are too short for a call of memcmp. */
+    static inline int same_name(const uint8_t *a, const uint8_t *b, Py_ssize_t length) {
+        uint64_t of_a, of_b;
+        Py_ssize_t at = 0;
+        for (; at + 8 <= length; at += 8) {
+            memcpy(&of_a, a + at, 8);
+            memcpy(&of_b, b + at, 8);
+            if (of_a != of_b) return 0;
+        }
+        for (; at < length; at++)
+            if (a[at] != b[at]) return 0;
+        return 1;
+    }
     """
     const uint8_t *stretch_end(const uint8_t *p, const uint8_t *end)
+    bint same_name(const uint8_t *a, const uint8_t *b, Py_ssize_t length)
 
 ctypedef const uint8_t *Place
 """Where to go on in a value; NULL: it is not usual."""
 
 cdef enum:
-    TEXT, FULL_TEXT, NAME, WORD, WHOLE, PRICE, YES, FLAG, DAY, TIME, VOID  # as ``shapes.Kind``
+    TEXT, FULL_TEXT, NAME, WORD, WHOLE, PRICE, YES, FLAG, DAY, TIME, KEY, VOID  # as ``shapes.Kind``
     PART, ROWS, CASES
 
 cdef enum:
     BUCKETS = 64
     DEEPEST = 64
     FIRST_ROWS = 256
+    KNOWN = 512
     MOST_DIGITS = 18
     FIRST_YEAR = 1990
     LAST_YEAR = 2099
@@ -82,10 +104,16 @@ cdef struct Column:
     bint is_text
     int64_t absent
     char *data
+    Known *known  # of names: some that were told before, to be found without making a text
+
+cdef struct Known:
+    Place name  # in the memory of a text that ``texts`` holds
+    Py_ssize_t length
+    int number
 
 cdef struct Sheet:
     int first, last  # its columns
-    int rows, kept, capacity  # ``kept`` are those of records that are usual
+    int capacity
     int32_t *record
     int32_t *parent
 
@@ -99,9 +127,12 @@ cdef class Shredder:
     cdef Sheet *sheets
     cdef int column_count, sheet_count
     cdef object plan
-    cdef list names  # by column: numbers of distinct texts
+    cdef list texts  # by column of names: the distinct ones
+    cdef list names  # by column of names: their numbers
     cdef list words
     cdef int *column_at  # columns in the order of sheets
+    cdef int *rows  # by sheet
+    cdef int *kept  # those of records that are usual
     cdef Place end
     cdef int record
     cdef bytes key
@@ -114,12 +145,16 @@ cdef class Shredder:
         self.columns = <Column *>made(self.column_count, sizeof(Column))
         self.column_at = <int *>made(self.column_count, sizeof(int))
         self.sheets = <Sheet *>made(self.sheet_count, sizeof(Sheet))
+        self.rows = <int *>made(self.sheet_count, sizeof(int))
+        self.kept = <int *>made(self.sheet_count, sizeof(int))
 
     def __init__(self, plan):
         cdef int at, column, sheet
         for at, told in enumerate(plan.columns):
             size = int(told.dtype[1:] or sizeof(PyObject *))
-            self.columns[at] = Column(told.table, size, told.dtype == "O", told.absent, NULL)
+            self.columns[at] = Column(told.table, size, told.dtype == "O", told.absent, NULL, NULL)
+            if told.is_named:
+                self.columns[at].known = <Known *>made(KNOWN, sizeof(Known))
         at = 0
         for sheet in range(self.sheet_count):
             self.sheets[sheet].first = at
@@ -135,6 +170,7 @@ cdef class Shredder:
             )
         for at, (first, last) in enumerate(plan.nodes):
             self._index(at, first, last)
+        self.texts = [None] * self.column_count
         self.names = [None] * self.column_count
         self.words = [told.words for told in plan.columns]
 
@@ -146,11 +182,13 @@ cdef class Shredder:
                 for row in range(self.sheets[self.columns[at].table].capacity):
                     Py_XDECREF((<PyObject **>self.columns[at].data)[row])
             free(self.columns[at].data)
+            free(self.columns[at].known)
         for at in range(self.sheet_count if self.sheets != NULL else 0):
             free(self.sheets[at].record)
             free(self.sheets[at].parent)
         for memory in (<size_t>self.members, <size_t>self.nodes, <size_t>self.columns,
-                       <size_t>self.column_at, <size_t>self.sheets):
+                       <size_t>self.column_at, <size_t>self.sheets,
+                       <size_t>self.rows, <size_t>self.kept):
             free(<void *><size_t>memory)
 
     def shred(self, list values, list keys, Py_ssize_t largest):
@@ -161,16 +199,17 @@ cdef class Shredder:
         be ``None``; a value whose own key is ``None`` is then not usual. Neither is one
         of more than ``largest`` bytes.
         """
-        cdef Py_ssize_t count = len(values), at
-        cdef int sheet
+        cdef Py_ssize_t count = len(values), size = self.sheet_count * sizeof(int), at
         cdef bytes value
         cdef Place p
         fits = np.zeros(count, np.bool_)
         cdef uint8_t *fit = <uint8_t *>address(fits)
         for at in range(self.column_count):
-            self.names[at] = {} if self.plan.columns[at].is_named else None
-        for sheet in range(self.sheet_count):
-            self.sheets[sheet].rows = self.sheets[sheet].kept = 0
+            if self.plan.columns[at].is_named:
+                self.names[at], self.texts[at] = {}, []
+                memset(self.columns[at].known, 0, KNOWN * sizeof(Known))
+        memset(self.rows, 0, size)
+        memset(self.kept, 0, size)
         for at in range(count):
             value = values[at]
             if PyBytes_GET_SIZE(value) > largest:
@@ -187,11 +226,9 @@ cdef class Shredder:
                 p = self.row(p, 0, 0, -1)
                 if p != NULL and blank(p) == self.end:
                     fit[at] = True
-                    for sheet in range(self.sheet_count):
-                        self.sheets[sheet].kept = self.sheets[sheet].rows
+                    memcpy(self.kept, self.rows, size)
                     continue
-            for sheet in range(self.sheet_count):
-                self.sheets[sheet].rows = self.sheets[sheet].kept
+            memcpy(self.rows, self.kept, size)
         self.key = None
         return fits, {name: self._taken(at) for at, name in enumerate(self.plan.tables)}
 
@@ -213,7 +250,7 @@ cdef class Shredder:
 
     def _taken(self, int sheet):
         """A table's columns, as arrays of their own."""
-        cdef Py_ssize_t rows = self.sheets[sheet].rows
+        cdef Py_ssize_t rows = self.rows[sheet]
         cdef int at, column
         table = {
             "record": copied(<char *>self.sheets[sheet].record, rows, "i4"),
@@ -226,16 +263,16 @@ cdef class Shredder:
                 array = moved(<PyObject **>self.columns[column].data, rows)
             else:
                 array = copied(self.columns[column].data, rows, told.dtype)
-            table[told.title] = (array, list(self.names[column])) if told.is_named else array
+            table[told.title] = (array, self.texts[column]) if told.is_named else array
         return table
 
     cdef int begin(self, int sheet, int parent) except -1:
         """A new row in which nothing is told yet."""
         cdef Sheet *into = &self.sheets[sheet]
-        cdef int row = into.rows, at
+        cdef int row = self.rows[sheet], at
         if row == into.capacity:
             self.grow(into)
-        into.rows = row + 1
+        self.rows[sheet] = row + 1
         into.record[row] = self.record
         into.parent[row] = parent
         for at in range(into.first, into.last):
@@ -278,7 +315,7 @@ cdef class Shredder:
             at = self.nodes[node].heads[bucket_of(name, p - name)]
             while at >= 0:
                 member = &self.members[at]
-                if member.length == p - name and memcmp(member.name, name, p - name) == 0:
+                if member.length == p - name and same_name(member.name, name, p - name):
                     break
                 at = member.next
             p = blank(p + 1)
@@ -336,6 +373,8 @@ cdef class Shredder:
             return flag(p, kind == FLAG, <int8_t *>column.data + row)
         if kind == DAY:
             return day(p, self.end, <int32_t *>column.data + row)
+        if kind == KEY:
+            return key(p, self.end, <int64_t *>column.data + row)
         if kind == TIME:
             return time(p, self.end, <int64_t *>column.data + row,
                         <int64_t *>self.columns[member.column + 1].data + row)
@@ -383,7 +422,7 @@ cdef class Shredder:
             return NULL
         if member.is_key and self.key is not None and (
             PyBytes_GET_SIZE(self.key) != stop - p
-            or memcmp(PyBytes_AS_STRING(self.key), p, stop - p) != 0
+            or not same_name(<Place>PyBytes_AS_STRING(self.key), p, stop - p)
         ):
             return NULL
         if not self.tell(p, stop - p, kind, column, row):
@@ -421,23 +460,38 @@ cdef class Shredder:
         return stop + 1
 
     cdef bint tell(self, Place p, Py_ssize_t size, int kind, Column *column, int row) except -1:
-        """Writes a text into its column; whether it is UTF-8, and has a name's one letter."""
-        cdef dict names
-        if size == 0:
-            if kind == NAME:
-                return False
-            if kind == FULL_TEXT:
-                return True
+        """Writes a text into its column; whether it could be."""
+        if kind == NAME:
+            return self.tell_name(p, size, column, row)
+        if size == 0 and kind == FULL_TEXT:
+            return True
         try:
             told = PyUnicode_DecodeUTF8(<char *>p, size, NULL)
         except UnicodeDecodeError:
             return False
-        if kind == NAME:
-            names = self.names[column - self.columns]
-            (<int32_t *>column.data)[row] = names.setdefault(told, len(names))
-        else:
-            Py_INCREF(told)
-            (<PyObject **>column.data)[row] = <PyObject *>told
+        Py_INCREF(told)
+        (<PyObject **>column.data)[row] = <PyObject *>told
+        return True
+
+    cdef bint tell_name(self, Place p, Py_ssize_t size, Column *column, int row) except -1:
+        """Writes the number of a name into its column; whether it could be."""
+        cdef Known *known = &column.known[place_of(p, size)]
+        cdef dict names
+        cdef list texts
+        if size == 0:
+            return False
+        if known.length != size or not same_name(known.name, p, size):
+            try:
+                told = PyUnicode_DecodeUTF8(<char *>p, size, NULL)
+            except UnicodeDecodeError:
+                return False
+            names, texts = self.names[column - self.columns], self.texts[column - self.columns]
+            known.number = names.setdefault(told, len(texts))
+            if known.number == len(texts):
+                texts.append(told)
+            told = texts[known.number]
+            known.name = <Place>PyUnicode_AsUTF8AndSize(told, &known.length)
+        (<int32_t *>column.data)[row] = known.number
         return True
 
     cdef Place word(self, Place p, Member *member, int8_t *into) except? NULL:
@@ -451,7 +505,7 @@ cdef class Shredder:
             return NULL
         for known in <tuple>self.words[member.column]:
             if (PyBytes_GET_SIZE(known) == stop - p
-                    and memcmp(PyBytes_AS_STRING(known), p, stop - p) == 0):
+                    and same_name(<Place>PyBytes_AS_STRING(known), p, stop - p)):
                 into[0] = at
                 return stop + 1
             at += 1
@@ -525,8 +579,18 @@ cdef inline int bucket_of(Place name, Py_ssize_t length) noexcept:
     return 0 if length == 0 else (length + 7 * name[0] + 31 * name[length - 1]) & (BUCKETS - 1)
 
 
+cdef inline int place_of(Place name, Py_ssize_t length) noexcept:
+    cdef uint64_t mixed = length
+    cdef Py_ssize_t at
+    for at in range(length):
+        mixed = 31 * mixed + name[at]
+    return (mixed ^ (mixed >> 9)) & (KNOWN - 1)
+
+
 cdef inline Place blank(Place p) noexcept:
-    """What follows white space."""
+    """What follows white space, of which there is none as a rule."""
+    if p[0] > c" ":
+        return p
     while p[0] == c" " or p[0] == c"\n" or p[0] == c"\t" or p[0] == c"\r":
         p += 1
     return p
@@ -693,6 +757,27 @@ cdef Place flag(Place p, bint also_number, int8_t *into) noexcept:
     return NULL
 
 
+cdef Place key(Place p, Place end, int64_t *into) except? NULL:
+    """The key of a text of ASCII without escapes, as ids are."""
+    cdef Place stop
+    if p[0] != c'"':
+        return NULL
+    p += 1
+    stop = stretch_end(p, end)
+    if stop[0] != c'"' or not is_ascii(p, stop):
+        return NULL
+    into[0] = text_key_of(p, stop - p)
+    return stop + 1
+
+
+cdef inline bint is_ascii(Place p, Place stop) noexcept:
+    cdef uint8_t letters = 0
+    while p < stop:
+        letters |= p[0]
+        p += 1
+    return letters < 0x80
+
+
 cdef inline int pair(Place p) noexcept:
     """Two digits as a number, -1 if they are not."""
     return 10 * (p[0] - c"0") + p[1] - c"0" if is_digit(p[0]) and is_digit(p[1]) else -1
@@ -708,7 +793,6 @@ cdef Place day(Place p, Place end, int32_t *into) noexcept:
     """A text that begins with YYYY-MM-DD, or is empty."""
     cdef Place stop
     cdef int century, years, month, day
-    cdef Py_ssize_t at
     if p[0] != c'"':
         return NULL
     p += 1
@@ -719,9 +803,8 @@ cdef Place day(Place p, Place end, int32_t *into) noexcept:
         return stop + 1
     if stop - p < 10 or p[4] != c"-" or p[7] != c"-":
         return NULL
-    for at in range(10, stop - p):
-        if p[at] >= 0x80:
-            return NULL  # it need not be UTF-8
+    if not is_ascii(p + 10, stop):
+        return NULL  # it need not be UTF-8
     century, years, month, day = pair(p), pair(p + 2), pair(p + 5), pair(p + 8)
     if century < 0 or years < 0 or month < 0 or day < 0:
         return NULL

@@ -23,7 +23,7 @@ def add_statuses(
     *,
     record: Sequence[int] | I4,
     scope: Sequence[int] | I4,
-    message: Sequence[str] | Objects,
+    message: Sequence[str] | I8,
     status: Sequence[int] | I1,
     at_ms: I8,
     command: Sequence[Any] | Objects | None = None,
@@ -32,12 +32,12 @@ def add_statuses(
     alias: Sequence[Any] | None = None,
     channel: Sequence[Any] | str | None = None,
 ) -> None:
-    """What became of messages; a row without a time is refused."""
+    """What became of messages, told by ids or their keys; a row without a time is refused."""
     count = len(record)
     statuses = StatusEvents(
         record=indexes(record),
         scope=indexes(scope),
-        message=text_keys(message),
+        message=message if isinstance(message, np.ndarray) else text_keys(message),
         status=flags(status),
         at_ms=at_ms,
         command=_column(command, count),

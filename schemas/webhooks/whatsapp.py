@@ -267,7 +267,7 @@ def tell_statuses(
     *,
     record: Sequence[int] | I4,
     scope: Sequence[int] | I4,
-    message: Sequence[str] | Objects,
+    message: Sequence[str] | I8,
     status: Sequence[int] | I1,
     seconds: Sequence[int] | I8,
     command: Sequence[Any] | Objects,

@@ -20,7 +20,7 @@ _CODES = np.array([*STATUSES.values()], np.int8)
 def shape(provider: str) -> Rows:
     """A body without messages, in which no list is empty and nothing has failed."""
     status = {
-        "id": Leaf(Kind.TEXT, needed=True),
+        "id": Leaf(Kind.KEY, needed=True),
         "status": Leaf(Kind.WORD, needed=True, words=tuple(STATUSES)),
         "timestamp": Leaf(Kind.WHOLE, needed=True),
         "recipient_id": Leaf(Kind.TEXT),
@@ -60,7 +60,7 @@ def add(provider: str, usual: Usual, number: I4, findings: Findings) -> None:
         findings,
         record=number[told.record],
         scope=usual.scopes(provider, told.record, (numbers[told.parent], texts), findings),
-        message=told.texts("id"),
+        message=told.whole("id"),
         status=_CODES[told.flags("status")],
         seconds=told.whole("timestamp"),
         command=told.texts("biz_opaque_callback_data"),

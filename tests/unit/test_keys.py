@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,14 @@ def test_many_text_keys_are_those_of_each_text() -> None:
     assert keys.dtype == np.int64
     assert keys.tolist() == [text_key(text) for text in texts]
     assert NONE not in keys.tolist()
+
+
+def test_text_keys_are_the_same_whatever_their_length() -> None:
+    chance = Random(3)
+    texts = [
+        "".join(chance.choices("ab09.Ыж", k=length)) for length in range(300) for _ in range(3)
+    ]
+    assert text_keys(texts).tolist() == [text_key(text) for text in texts]
 
 
 def test_a_lone_surrogate_has_a_key_too() -> None:

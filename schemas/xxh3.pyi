@@ -1,0 +1,6 @@
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+def text_keys(texts: Sequence[str] | NDArray[np.object_]) -> NDArray[np.int64]: ...
