@@ -6,7 +6,7 @@ Source: Kafka's murmur2 partitioner; xxHash (XXH3) for keys and ids of what is d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -14,12 +14,15 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-try:
-    from schemas import xxh3 as compiled
-except ImportError:  # no compiler where this was installed
-    compiled = None  # type: ignore[assignment]
-
 DEFAULT_LANES = 16
+
+_compiled: Callable[[Sequence[str] | NDArray[np.object_]], NDArray[np.int64]] | None = None
+try:
+    from schemas import xxh3
+except ImportError:  # no compiler where this was installed
+    pass
+else:
+    _compiled = xxh3.text_keys
 
 _U64 = NDArray[np.uint64]
 
@@ -57,8 +60,8 @@ def text_keys(texts: Sequence[str] | NDArray[np.object_]) -> NDArray[np.int64]:
     """``text_key`` of many texts."""
     digest = xxhash.xxh3_64_intdigest
     try:
-        if compiled is not None:
-            return compiled.text_keys(texts)
+        if _compiled is not None:
+            return _compiled(texts)
         keys = np.fromiter([digest(text.encode()) for text in texts], np.uint64, len(texts))
     except UnicodeEncodeError:  # a lone surrogate, which no JSON decoder of ours lets through
         return np.fromiter([text_key(text) for text in texts], np.int64, len(texts))
