@@ -38,7 +38,7 @@ from operators.people import find_customers
 from operators.phones import canonical_phone
 from operators.profiles import encoded_profiles, standing_now
 from operators.segments import recency_days
-from schemas.batch import Batch, Chunk, Message, Outputs
+from schemas.batch import I4, Batch, Chunk, Message, Outputs
 from schemas.keys import alias_customer_id, customer_id, text_key
 from schemas.outputs import (
     Decision,
@@ -192,8 +192,8 @@ class _Walk:
         """The customer's rows; the phone is read by the rules of the tenant's country."""
         state, whom = self.state, self.whom
         if not len(state.tenants):
-            return np.zeros(0, np.int32)
-        found = np.zeros(0, np.int32)
+            return np.zeros(0, np.int64)
+        found: Rows = np.zeros(0, np.int64)
         if self.sought.phone is not None:
             number = canonical_phone(self.sought.phone, self._country())
             found = find_customers(state, np.zeros(1, np.int32), np.array([number]))
@@ -284,7 +284,7 @@ class _Walk:
             "thresholds": self._thresholds(today)._asdict(),
         }
 
-    def _thresholds(self, today: Rows) -> Thresholds:
+    def _thresholds(self, today: I4) -> Thresholds:
         tenants = self.state.tenants
         settings, row = tenants.settings[0], np.zeros(1, np.int32)
         big, fair = (int(each[0]) for each in tenants.boundaries_on(row, today))

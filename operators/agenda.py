@@ -90,7 +90,7 @@ class Change:
 def plan(state: LaneState, owed: Owed, customers: Rows, history: History, change: Change) -> None:
     """Brings the customers' next due instants in line with what is known of them now."""
     table, rules = state.customers, state.tenants.triggers
-    tenants = table.tenant[customers]
+    tenants = table.tenant[customers].astype(np.int64)
     birthday = rules["birthday"].some[tenants] | (table.birthday_due[customers] != NEVER)
     stirred = table.stirred[customers]
     table.stirred[customers] = False
@@ -104,7 +104,7 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, change
     # Time alone moves nothing but a usual interval, and what a card says nothing at all.
     visited &= stirred | (change.by_time & rules["rebook"].some[tenants])
     if visited.any():
-        chosen, number = customers[visited], np.cumsum(visited, dtype=np.int32) - 1
+        chosen, number = customers[visited], np.cumsum(visited, dtype=np.int64) - 1
         own = only(history, visited)
         part = change.take(visited)
         own = replace(own, owner=number[own.owner], client_owner=number[own.client_owner])
@@ -321,7 +321,7 @@ def _tellings(
         occasions = [f"{kind}:{who}:{named(of)}" for who, of in zip(ids, subjects, strict=True)]
         return occasions, nothing, nothing
     visits, places = state.visits, state.places
-    rows = due.subject.astype(np.int32)
+    rows = due.subject
     start, place = visits.start_ms[rows], visits.place[rows]
     local = state.zones.to_local(places.zone[place], start)
     groups = [[row] for row in subjects]

@@ -27,7 +27,7 @@ from operators.people import alias_rows, aliases_of
 from operators.texts import instant_text
 from schemas.batch import I8
 from schemas.outputs import Tombstone
-from state.chains import unchain
+from state.chains import rows_in, unchain
 from state.due import DUE_COLUMNS
 from state.index import Rows
 from state.lane import LaneState
@@ -65,8 +65,8 @@ class _Told:
 
 def heirs(state: LaneState, customers: Rows) -> Rows:
     """Whom rows of customers that were merged since stand for; all others stand for themselves."""
-    heir = np.where(customers >= 0, state.customers.heir[customers], -1)
-    return np.where(heir >= 0, heir, customers).astype(np.int32)
+    heir = rows_in(state.customers.heir, customers)
+    return np.where(heir >= 0, heir, customers)
 
 
 def meet_writers(
@@ -76,14 +76,14 @@ def meet_writers(
     kind = named.kind[lines]
     writers = lines[kind == INCOMING]
     alias = named.alias[writers]
-    owner = np.where(alias >= 0, state.aliases.customer[alias], -1)
+    owner = rows_in(state.aliases.customer, alias)
     stranger = (named.customer[writers] < 0) & (owner < 0)
     customer = np.where(
         named.customer[writers] >= 0,
         named.customer[writers],
         np.where(stranger, named.fallback[writers], owner),
     )
-    _make_known(state, customer.astype(np.int32), writers, touched)
+    _make_known(state, customer, writers, touched)
     named_alias = lines[((kind == INCOMING) | (kind == STATUS)) & (named.alias[lines] >= 0)]
     if not len(named_alias) and not touched.met:
         none = lines[:0]
@@ -103,7 +103,7 @@ def meet_writers(
 def _strangers(state: LaneState, named: Named, lines: Rows) -> Rows:
     """Customers of aliases that point to nobody, -1 for the others."""
     alone = state.aliases.customer[named.alias[lines]] < 0
-    return np.where(alone, named.fallback[lines], -1).astype(np.int32)
+    return np.where(alone, named.fallback[lines], -1)
 
 
 def _make_known(state: LaneState, customer: Rows, lines: Rows, touched: TouchedRows) -> None:
@@ -157,10 +157,10 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
                 merged.append((old, line))
             elif old >= 0:
                 changed.append((old, line))
-    rows = np.array(changed, np.int32).reshape(-1, 2)
+    rows = np.array(changed, np.int64).reshape(-1, 2)
     touched.add(rows[:, 0], rows[:, 1], Cause.IDENTITY)
-    gone = np.array(merged, np.int32).reshape(-1, 2)
-    moves = np.array(turned, np.int32).reshape(-1, 3)
+    gone = np.array(merged, np.int64).reshape(-1, 2)
+    moves = np.array(turned, np.int64).reshape(-1, 3)
     return Merged(gone[:, 0], gone[:, 1], moves[:, 0], moves[:, 1], moves[:, 2], enrolled)
 
 

@@ -37,7 +37,7 @@ def birthdays(state: LaneState, customers: Rows, birthday: I4, today: I4) -> Com
     for slot in rules.slots if len(told) else ():
         tenants = state.customers.tenant[customers[told]]
         own = rules.key[tenants, slot] != 0
-        owner, tenants = told[own].astype(np.int32), tenants[own]
+        owner, tenants = told[own], tenants[own]
         key, zone = rules.key[tenants, slot], state.tenants.zone[tenants]
         ahead = rules.column("days_before")[tenants, slot]
         shift = rules.column("at_minute")[tenants, slot] * MINUTE_MS - ahead * DAY_MS

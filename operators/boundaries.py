@@ -91,7 +91,7 @@ def _spenders(state: LaneState, tenants: Rows, day: I4, midnight_ms: int) -> _Sp
     place = np.full(state.tenants.rows, -1, np.int64)
     place[tenants] = np.arange(len(tenants))
     group = place[table.tenant[: table.rows]]
-    rows = np.flatnonzero((group >= 0) & table.known[: table.rows]).astype(np.int32)
+    rows = np.flatnonzero((group >= 0) & table.known[: table.rows])
     group = group[rows]
     frequency, monetary = table.frequency[rows], table.monetary[rows]
     # Scores hold as of the last day on which one could change; who has something to lose today

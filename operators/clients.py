@@ -43,8 +43,8 @@ class TouchedRows:
     """
 
     def __init__(self) -> None:
-        self.customers: list[Rows] = [np.zeros(0, np.int32)]
-        self.lines: list[Rows] = [np.zeros(0, np.int32)]
+        self.customers: list[Rows] = [np.zeros(0, np.int64)]
+        self.lines: list[Rows] = [np.zeros(0, np.int64)]
         self.causes: list[I1] = [np.zeros(0, np.int8)]
         self.met: list[tuple[Rows, Rows]] = []
 
@@ -195,7 +195,7 @@ def _link(state: LaneState, client: Rows, target: Rows, lines: Rows, touched: To
     A client that has belonged to somebody brings what has been counted, and greeted, before.
     """
     clients, customers = state.clients, state.customers
-    old = clients.customer[client]
+    old = clients.customer[client].astype(np.int64)
     moved: Flags = old != target
     rechain(customers.first_client, clients.next_client, client, old, target)
     clients.customer[client] = target

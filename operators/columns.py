@@ -25,7 +25,7 @@ def visit_columns(
     ``clock_ms`` and ``imported`` are per record.
     """
     scope = scopes[events.scope]
-    tenant = state.scopes.tenant[scope]
+    tenant = state.scopes.tenant[scope].astype(np.int64)
     place = state.places_of(tenant.tolist(), events.branch.tolist())
     zone = state.places.zone[place]
     local = events.start_ms == NONE
@@ -67,7 +67,7 @@ def payment_columns(
 ) -> PaymentColumns:
     """A local time is read in the zone of the branch that tells it; ``clock_ms`` is per record."""
     scope = scopes[events.scope]
-    tenant = state.scopes.tenant[scope]
+    tenant = state.scopes.tenant[scope].astype(np.int64)
     place = state.places_of(tenant.tolist(), state.scopes.branch[scope].tolist())
     local = events.start_ms == NONE
     told = ~local | (events.local_ms != NONE)

@@ -32,7 +32,7 @@ class Coming:
     """
 
     owner: Rows
-    slot: I4
+    slot: Rows
     due_ms: I8
     subject: I8
     mark: U8
@@ -56,7 +56,7 @@ def coming(
     """Occasions under one slot; due minutes are whole ones."""
     return Coming(
         owner=owner,
-        slot=np.full(len(owner), slot, np.int32),
+        slot=np.full(len(owner), slot, np.int64),
         due_ms=due_ms // MINUTE_MS * MINUTE_MS,
         subject=subject.astype(np.int64),
         mark=mark,
@@ -67,7 +67,7 @@ def coming(
 def joined(parts: Sequence[Coming]) -> Coming:
     """All lines of several, which are of one kind."""
     if not parts:
-        nothing, rows, keys = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint64)
+        nothing, rows, keys = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint64)
         return Coming(rows, rows, nothing, nothing, keys, None)
     if len(parts) == 1:
         return parts[0]

@@ -21,7 +21,7 @@ from operators.texts import instant_text
 from schemas.batch import I1, I8, NONE, Batch, Objects
 from schemas.consent_words import IN, OUT, said
 from schemas.outputs import Consent
-from state.chains import walk
+from state.chains import rows_in, walk
 from state.index import Rows
 from state.lane import LaneState
 from state.messages import KEPT_MS
@@ -67,8 +67,8 @@ def take_words(
     chosen = lines[named.kind[lines] == INCOMING]
     chosen = chosen[words.says[named.source[chosen]] >= 0]
     alias = named.alias[chosen]
-    owner = np.where(alias >= 0, state.aliases.customer[alias], -1)
-    writer = np.where(named.customer[chosen] >= 0, named.customer[chosen], owner).astype(np.int32)
+    owner = rows_in(state.aliases.customer, alias)
+    writer = np.where(named.customer[chosen] >= 0, named.customer[chosen], owner)
     chosen, writer = chosen[writer >= 0], writer[writer >= 0]
     says, at_ms = words.says[named.source[chosen]], words.at_ms[named.source[chosen]]
     table = state.customers
@@ -89,7 +89,7 @@ def inherit_words(state: LaneState, old: int, heir: int) -> None:
 
     if rank(old) > rank(heir):
         table.opted[heir], table.opted_ms[heir] = table.opted[old], table.opted_ms[old]
-        table.touch(np.array([heir], np.int32))
+        table.touch(np.array([heir], np.int64))
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class Consents:
 def consents_of(state: LaneState, customers: Rows) -> Consents:
     """What is in force for each customer; marketing may go out where it is given."""
     table, clients = state.customers, state.clients
-    owners = np.arange(len(customers), dtype=np.int32)
+    owners = np.arange(len(customers), dtype=np.int64)
     owner, client = walk(table.first_client[customers], clients.next_client, owners)
     value, word_ms = table.opted[customers], table.opted_ms[customers]
     given_ms, denied_ms, sms_ms = np.full((3, len(customers)), NONE)

@@ -27,7 +27,7 @@ from state.lane import LaneState
 
 def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts) -> None:
     """Marketing that has come as far as the holdout is a contact; what is sent is kept as well."""
-    lines = np.flatnonzero(verdicts.contact | (verdicts.reason == PASSED)).astype(np.int32)
+    lines = np.flatnonzero(verdicts.contact | (verdicts.reason == PASSED))
     if not len(lines):
         return
     table, rules = state.contacts, state.tenants.rules
@@ -74,7 +74,7 @@ def _funnel_rows(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows
     )
 
 
-def _first_channels(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> I4:
+def _first_channels(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> Rows:
     """Words of the first channels that are left."""
     mask = verdicts.channels[lines]
     lowest = mask & (~mask + np.uint64(1))
@@ -103,7 +103,7 @@ def inherit_contacts(state: LaneState, old: int, heir: int) -> tuple[Enrolments,
     Returns the enrolments of both before it, and those of the heir after it.
     """
     table, customers = state.contacts, state.customers
-    before = enrolments(state, np.array([old, heir], np.int32))
+    before = enrolments(state, np.array([old, heir], np.int64))
     before.place[:] = 0  # both are noted at one moment, that of the merge
     rows = hand_over(customers.first_contact, table.next_contact, old, heir)
     table.customer[rows] = heir
@@ -113,9 +113,9 @@ def inherit_contacts(state: LaneState, old: int, heir: int) -> tuple[Enrolments,
     rows = cooldowns.live()
     rows = rows[cooldowns.customer[rows] == old]
     if len(rows):
-        whose = np.full(len(rows), heir, np.int32)
+        whose = np.full(len(rows), heir, np.int64)
         _cool_down(state, whose, cooldowns.rule[rows].copy(), cooldowns.day[rows].copy())
-    return before, enrolments(state, np.array([heir], np.int32))
+    return before, enrolments(state, np.array([heir], np.int64))
 
 
 def forget_contacts(state: LaneState, customer: int) -> None:

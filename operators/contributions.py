@@ -19,6 +19,7 @@ from operators.money import counts_alone, payment_money, visit_money
 from operators.restate import Lines
 from schemas.batch import ATTENDED, I4, I8
 from schemas.keys import row_keys
+from state.chains import rows_in
 from state.days import DAYS_KEPT
 from state.index import Rows
 from state.lane import LaneState
@@ -36,7 +37,7 @@ class Contribution:
     one in whose revenue of that day the money is.
     """
 
-    tenant: I4
+    tenant: Rows
     day: I4
     counts: Flags
     visits: I8
@@ -49,7 +50,7 @@ class Contribution:
 class DayChanges:
     """n differences of tenants' days; ``segment`` holds what ``money`` changes in, or UNCOUNTED."""
 
-    tenant: I4
+    tenant: Rows
     day: I4
     segment: Codes
     record: I8  # of the batch
@@ -64,9 +65,9 @@ class Tally:
 
     days: list[DayChanges] = field(default_factory=list)
     segments: list[DayChanges] = field(default_factory=list)
-    repeats: list[I4] = field(default_factory=list)
+    repeats: list[Rows] = field(default_factory=list)
 
-    def change(self, before: Contribution, after: Contribution, record: I4) -> None:
+    def change(self, before: Contribution, after: Contribution, record: Rows) -> None:
         """Contributions of the same rows before and after each row's record."""
         moved = before.counts & after.counts & (before.day != after.day)
         moved |= before.money != after.money
@@ -78,7 +79,7 @@ class Tally:
         if moved.any():
             _note(self.segments, before, after, record, np.flatnonzero(moved), owned=True)
 
-    def duplicates(self, record: I4) -> None:
+    def duplicates(self, record: Rows) -> None:
         """Records (a number each time) that said something a second time."""
         if len(record):
             self.repeats.append(record)
@@ -117,7 +118,7 @@ def recount(
     table: Visits | Payments,
     rows: Rows,
     before: Contribution,
-    record: I4,
+    record: Rows,
     clocks: I8,
     held: Flags | None = None,
 ) -> None:
@@ -150,7 +151,7 @@ def _recount(
     after.segment[over[kept]] = before.segment[over[kept]]
     new = over[~kept]
     if len(new):
-        customer = np.where(client >= 0, state.clients.customer[client], -1).astype(np.int32)
+        customer = rows_in(state.clients.customer, client)
         today = state.tenant_day(after.tenant[new], clock_ms[new])
         after.segment[new] = day_end_segments(state, customer[new], after.day[new], today)
 
@@ -180,7 +181,7 @@ def _note(
     into: list[DayChanges],
     before: Contribution,
     after: Contribution,
-    record: I4,
+    record: Rows,
     lines: Lines,
     owned: bool = False,
 ) -> None:

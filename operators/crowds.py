@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from operators.features import history_of
 from schemas.batch import DELETED, I4
+from state.chains import rows_in
 from state.crowds import CROWD, crowd_keys
 from state.index import Rows
 from state.lane import LaneState
@@ -49,7 +50,7 @@ def admit(
     rows = named.visit[lines]
     stays = held & (owners(state, rows) == owner) & (state.visits.day[rows] == days)
     full = is_full(state, owner, days, within & ~stays)
-    return np.where(full, -1, client).astype(np.int32)
+    return np.where(full, -1, client)
 
 
 def is_full(state: LaneState, owner: Rows, days: I4, comes: Flags) -> Flags:
@@ -92,10 +93,10 @@ def certain_walk_ins(state: LaneState, named: Named, events: VisitColumns) -> Ro
     lines = np.flatnonzero((named.visit >= 0) & (named.phone > 0))
     lines = lines[_busy(state, named.customer[lines])]
     if not len(lines):
-        return lines.astype(np.int32)
+        return lines
     simple = _simple_lines(state, named, events, lines)
     if not len(simple):
-        return simple.astype(np.int32)
+        return simple
     rows, first, place = np.unique(named.visit[simple], return_index=True, return_inverse=True)
     at = named.source[simple[first]]
     customer, day = named.customer[simple[first]], events.day[at]
@@ -111,7 +112,7 @@ def certain_walk_ins(state: LaneState, named: Named, events: VisitColumns) -> Ro
     had = _placed(state, customer[order], day[order])
     full = np.zeros(len(rows), np.bool_)
     full[order] = had + earlier >= CROWD
-    return simple[full[place]].astype(np.int32)
+    return simple[full[place]]
 
 
 def _busy(state: LaneState, customer: Rows) -> Flags:
@@ -176,15 +177,15 @@ def _alike(place: NDArray[np.intp], values: NDArray[np.signedinteger]) -> Flags:
 def _owner_to_be(state: LaneState, named: Named, lines: Rows, client: Rows) -> Rows:
     """Whose the visits are once they have told their clients' phones."""
     clients = state.clients
-    owner = np.where(client >= 0, clients.customer[client], -1)
+    owner = rows_in(clients.customer, client)
     tells = (client >= 0) & (named.phone[lines] != 0) & (clients.card_phone[client] == 0)
-    return np.where(tells, named.customer[lines], owner).astype(np.int32)
+    return np.where(tells, named.customer[lines], owner)
 
 
 def owners(state: LaneState, visits: Rows) -> Rows:
     """Whose visits these are, -1 for nobody's."""
     client = state.visits.client[visits]
-    return np.where(client >= 0, state.clients.customer[client], -1).astype(np.int32)
+    return rows_in(state.clients.customer, client)
 
 
 def _placed(state: LaneState, customers: Rows, days: I4) -> I4:

@@ -31,6 +31,7 @@ from operators.texts import day_text, segment_text
 from schemas.aggregates import SegmentDaily, SegmentFlowDaily, VisitsDaily
 from schemas.batch import ATTENDED, I4, I8
 from schemas.keys import row_keys
+from state.chains import rows_in
 from state.days import DAYS_KEPT, FlowDays, SegmentDays
 from state.index import Rows
 from state.lane import LaneState
@@ -104,7 +105,7 @@ def end_segments(state: LaneState, tenants: Rows, days: I4, due_ms: int, positio
     start, end = table.day_segment[: table.rows], table.segment[: table.rows] * known
     changed = np.flatnonzero((start != end) & own)
     start, end, where = start[changed], end[changed], at[changed]
-    chosen = changed.astype(np.int32)
+    chosen = changed
     keys = row_keys(table.key[chosen], days[where].astype(np.int64).view(np.uint64))
     ends, _ = state.day_ends.find_or_add(keys)
     state.day_ends.day[ends] = days[where]
@@ -137,13 +138,13 @@ def _customers_of(state: LaneState, tenants: Rows) -> tuple[Rows, I8]:
     """Customers of these tenants, and each one's place in ``tenants``."""
     table = state.customers
     at = _places(state, tenants)[table.tenant[: table.rows]]
-    rows = np.flatnonzero((at >= 0) & (table.key[: table.rows] != 0)).astype(np.int32)
+    rows = np.flatnonzero((at >= 0) & (table.key[: table.rows] != 0))
     return rows, at[rows].astype(np.int64)
 
 
 def _places(state: LaneState, tenants: Rows) -> Rows:
     """Each tenant's place in ``tenants``, -1 for others."""
-    places = np.full(state.tenants.rows, -1, np.int32)
+    places = np.full(state.tenants.rows, -1, np.int64)
     places[tenants] = np.arange(len(tenants))
     return places
 
@@ -193,9 +194,9 @@ def _on_days(
     state: LaneState, table: Visits | Payments, tenants: Rows, days: I4
 ) -> tuple[Rows, I8]:
     place = _places(state, tenants).astype(np.int64)
-    found, places = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+    found, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for day in np.unique(days).tolist():
-        rows = np.flatnonzero(table.day[: table.rows] == day).astype(np.int32)
+        rows = np.flatnonzero(table.day[: table.rows] == day)
         rows = rows[table.key[rows] != 0]
         at = place[state.scopes.tenant[table.scope[rows]]]
         own = (at >= 0) & (days[at] == day)
@@ -205,7 +206,7 @@ def _on_days(
 
 
 def _segments_now(state: LaneState, clients: Rows) -> Codes:
-    customer = np.where(clients >= 0, state.clients.customer[clients], -1)
+    customer = rows_in(state.clients.customer, clients)
     segment = np.where(customer >= 0, state.customers.segment[customer], UNATTRIBUTED)
     return segment.astype(np.int16)
 
@@ -275,7 +276,7 @@ def _owe_running_days(state: LaneState, owed: Owed) -> None:
     moved = known & (table.day_segment[rows] != table.segment[rows])
     pairs = _pairs(table.day_segment[rows[moved]], table.segment[rows[moved]], at[moved])
     cells, flows = np.unique(pairs, return_counts=True)
-    names, texts = named_days(state, *(column[cells // _CODES**2] for column in (tenants, days)))
+    names, texts = named_days(state, tenants[cells // _CODES**2], days[cells // _CODES**2])
     for tenant, day, pair, count in zip(names, texts, cells.tolist(), flows.tolist(), strict=True):
         old, new = segment_text(pair // _CODES % _CODES), segment_text(pair % _CODES)
         value = _ENCODE(SegmentFlowDaily(tenant, day, old, new, count, position))
@@ -349,6 +350,6 @@ def owe_flow_days(state: LaneState, owed: Owed, told: Restated | None) -> None:
         owed.restated(SegmentFlowDaily, (*names, *segments), told)
 
 
-def named_days(state: LaneState, tenants: I4, days: I4) -> tuple[list[str], list[str]]:
+def named_days(state: LaneState, tenants: Rows, days: I4) -> tuple[list[str], list[str]]:
     """The names of tenants, and days as text."""
     return state.tenants.name[tenants].tolist(), list(map(day_text, days.tolist()))

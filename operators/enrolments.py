@@ -35,7 +35,7 @@ class Enrolments:
 def enrolments(state: LaneState, customers: Rows) -> Enrolments:
     """All that are still kept, whichever months can still change."""
     table = state.contacts
-    places = np.arange(len(customers), dtype=np.int32)
+    places = np.arange(len(customers), dtype=np.int64)
     place, contact = walk(state.customers.first_contact[customers], table.next_contact, places)
     counts = table.fills[contact] & (table.funnel[contact] >= 0)
     place, contact = place[counts], contact[counts]

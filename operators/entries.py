@@ -58,7 +58,7 @@ def _set_off(state: LaneState, customers: Rows, before: Codes) -> tuple[Rows, I4
             if entered and (not trigger.from_segments or left in trigger.from_segments):
                 lines.append(at)
                 rules.append(entries.rule.item(tenant, slot))
-    return np.array(lines, np.int32), np.array(rules, np.int32)
+    return np.array(lines, np.int64), np.array(rules, np.int64)
 
 
 def _dues(

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from schemas.batch import FAILED, I4, I8, StatusEvents
+from schemas.batch import FAILED, I8, StatusEvents
 from schemas.keys import text_keys
 from schemas.unreachable import UNREACHABLE
-from state.chains import hand_over, walk
+from state.chains import hand_over, rows_in, walk
 from state.index import U8, Rows
 from state.lane import LaneState
 from state.messages import KEPT_MS, WAIT_MS, command_keys, message_ids, message_keys
@@ -51,7 +51,9 @@ class Reports:
     unknown: Flags
 
 
-def reports_of(state: LaneState, statuses: StatusEvents, tenants: I4, now_ms: I8) -> Reports | None:
+def reports_of(
+    state: LaneState, statuses: StatusEvents, tenants: Rows, now_ms: I8
+) -> Reports | None:
     """Failures, and what may tell whose they are; ``None``: there are none, as a rule."""
     if not len(statuses.record):
         return None
@@ -65,12 +67,12 @@ def reports_of(state: LaneState, statuses: StatusEvents, tenants: I4, now_ms: I8
     message = message_keys(keys, message_ids(statuses))
     open_ones = np.concatenate([message[failed], waiting])
     named = statuses.command != None  # noqa: E711  # elementwise
-    chosen = np.flatnonzero(failed | (named & np.isin(message, open_ones))).astype(np.int32)
+    chosen = np.flatnonzero(failed | (named & np.isin(message, open_ones)))
     wanted = statuses.at_ms[chosen] > now_ms[chosen] - KEPT_MS
     chosen = chosen[wanted]
     if not len(chosen):
         return None
-    command = np.full(len(chosen), -1, np.int32)
+    command = np.full(len(chosen), -1, np.int64)
     told = np.flatnonzero(named[chosen])
     texts = text_keys(statuses.command[chosen[told]].tolist())
     command[told] = state.messages.index.find(command_keys(keys[chosen[told]], texts))
@@ -88,7 +90,7 @@ def _waiting(state: LaneState, now_ms: int) -> U8:
 
 
 def first_cut(
-    state: LaneState, statuses: StatusEvents, tenants: I4, now_ms: I8, start: int
+    state: LaneState, statuses: StatusEvents, tenants: Rows, now_ms: I8, start: int
 ) -> int | None:
     """The first record after ``start`` that must know what messages before it were."""
     reports = reports_of(state, statuses, tenants, now_ms)
@@ -107,9 +109,9 @@ def whose(state: LaneState, reports: Reports, now_ms: I8) -> Rows:
     row = table.index.find(reports.message)
     linked = np.where(_is_kept(state, row, now_ms), table.command[row], -1)
     command = np.where(reports.command >= 0, reports.command, linked)
-    customer = np.where(command >= 0, table.customer[command], -1)
-    heir = np.where(customer >= 0, state.customers.heir[customer], -1)
-    return np.where(heir >= 0, heir, customer).astype(np.int32)
+    customer = rows_in(table.customer, command)
+    heir = rows_in(state.customers.heir, customer)
+    return np.where(heir >= 0, heir, customer)
 
 
 def is_remembered(state: LaneState, reports: Reports, now_ms: I8) -> Flags:
@@ -152,7 +154,7 @@ def note_failures(state: LaneState, named: Named, lines: Rows, clocks: I8) -> No
 def cannot_be_reached(state: LaneState, customers: Rows, now_ms: I8) -> Flags:
     """Whether two of each customer's messages failed of late."""
     table = state.failures
-    owners = np.arange(len(customers), dtype=np.int32)
+    owners = np.arange(len(customers), dtype=np.int64)
     heads = state.customers.first_failure[customers]
     owner, failure = walk(heads, table.next_failure, owners)
     recent = table.heard_ms[failure] > now_ms[owner] - WITHIN_MS

@@ -53,7 +53,7 @@ class Features:
 def history_of(state: LaneState, customers: Rows) -> History:
     """Follows the chains customer → clients → visits for all customers at once."""
     clients, visits = state.clients, state.visits
-    owners = np.arange(len(customers), dtype=np.int32)
+    owners = np.arange(len(customers), dtype=np.int64)
     holder, client = walk(state.customers.first_client[customers], clients.next_client, owners)
     owner, visit = walk(clients.first_visit[client], visits.next_visit, holder)
     return History(owner, visit, holder, client)

@@ -128,7 +128,7 @@ def _customer(state: LaneState, event: ForgetEvent, now_ms: int) -> Rows | None:
     """
     table = state.customers
     told = event.customer_id.encode()
-    rows = np.flatnonzero(table.id[: table.rows] == told).astype(np.int32)
+    rows: Rows = np.flatnonzero(table.id[: table.rows] == told)
     rows = rows[state.tenants.name[table.tenant[rows]] == event.tenant]
     if len(rows) and not table.known[rows[0]] and stands(state, rows, now_ms)[0]:
         heir = heirs(state, rows)
@@ -143,7 +143,7 @@ def _names(state: LaneState, customer: Rows | None) -> list[str]:
         return []
     aliases = state.aliases
     head = state.customers.first_alias[customer]
-    rows = walk(head, aliases.next_alias, np.zeros(1, np.int32))[1]
+    rows = walk(head, aliases.next_alias, np.zeros(1, np.int64))[1]
     tenant = state.tenants.name[state.customers.tenant[customer[0]]]
     return [
         alias_customer_id(state.id_key, tenant, aliases.kind[row], aliases.value[row])
@@ -196,7 +196,7 @@ def _forget_visits(
     named = rows
     phone = state.customers.phone[customer]
     if phone[0]:
-        others = np.flatnonzero(visits.phone[: visits.rows] == phone).astype(np.int32)
+        others = np.flatnonzero(visits.phone[: visits.rows] == phone)
         others = others[state.scopes.tenant[visits.scope[others]] == tenant]
         named = np.union1d(rows, others)
         visits.phone[named] = 0
@@ -210,7 +210,7 @@ def _forget_payments(state: LaneState, customer: Rows) -> None:
     """What was paid apart from visits stays the tenant's."""
     payments, clients = state.payments, _clients(state, customer)
     head = state.clients.first_payment[clients]
-    rows = walk(head, payments.next_payment, np.zeros(len(head), np.int32))[1]
+    rows = walk(head, payments.next_payment, np.zeros(len(head), np.int64))[1]
     payments.client[rows] = payments.next_payment[rows] = -1
     payments.version[rows[(payments.version[rows] != NONE) & (payments.status[rows] == LIVE)]] += 1
     payments.touch(rows)
@@ -236,14 +236,14 @@ def _forget_aliases(state: LaneState, customer: Rows) -> None:
     """Those of nobody as well: one of them may be what an older card of the customer has told."""
     aliases = state.aliases
     head = state.customers.first_alias[customer]
-    _, own = walk(head, aliases.next_alias, np.zeros(1, np.int32))
+    _, own = walk(head, aliases.next_alias, np.zeros(1, np.int64))
     live = aliases.live()
     _blank(state, "aliases", np.concatenate([own, live[aliases.customer[live] < 0]]))
 
 
 def _clients(state: LaneState, customer: Rows) -> Rows:
     head = state.customers.first_client[customer]
-    return walk(head, state.clients.next_client, np.zeros(1, np.int32))[1]
+    return walk(head, state.clients.next_client, np.zeros(1, np.int64))[1]
 
 
 def _blank(state: LaneState, name: str, rows: Rows) -> None:

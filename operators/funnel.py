@@ -42,7 +42,7 @@ def note(state: LaneState, owed: Owed, contacts: Rows, moment: Moment, **by: I8)
     owed.funnel.append(Differences(row, chosen.now_ms, chosen.position, tuple(measures)))
 
 
-def is_open(state: LaneState, tenants: I4, days: I4, now_ms: I8) -> Flags:
+def is_open(state: LaneState, tenants: Rows, days: I4, now_ms: I8) -> Flags:
     """Whether rows of these days can still change."""
     today = state.tenant_day(tenants, now_ms).astype(np.int64)
     young: Flags = today - days < DAYS_KEPT

@@ -27,7 +27,7 @@ from state.messages import (
     message_ids,
     message_keys,
 )
-from state.runs import begins
+from state.runs import begins, in_order
 from state.tables import Flags
 
 WAITING = 200_000
@@ -104,7 +104,7 @@ def hearings_of(
     wanted = at_ms > now_ms - KEPT_MS
     part.counts["ignored", "horizon"] += int(len(wanted) - wanted.sum())
     if others or not wanted.all():
-        order = np.argsort(record, kind="stable")
+        order = in_order(record)
         lines = order[wanted[order]]
     else:
         lines = np.arange(count)
@@ -115,7 +115,7 @@ def hearings_of(
         scope=scope[lines],
         row=row,
         bit=np.concatenate(bits)[lines],
-        link=np.concatenate([link, np.full(others, THEIRS, np.int32)])[lines],
+        link=np.concatenate([link, np.full(others, THEIRS, np.int64)])[lines],
         since_ms=np.concatenate([since_ms, now_ms[count:]])[lines],
         phone=np.concatenate([statuses.phone, incoming.phone])[lines],
         alias=np.concatenate([statuses.alias, incoming.alias])[lines],
@@ -141,7 +141,7 @@ def _links(
 ) -> tuple[Rows, I8]:
     """Rows of the commands that statuses name, as far as they had been sent by then."""
     table = state.messages
-    link = np.full(len(statuses.record), UNASKED, np.int32)
+    link = np.full(len(statuses.record), UNASKED, np.int64)
     since_ms = np.full(len(link), NONE)
     named = np.flatnonzero(statuses.command != None)  # noqa: E711  # elementwise
     if not len(named):
@@ -161,7 +161,7 @@ def _links(
 def by_message(state: LaneState, heard: Hearings) -> Told:
     """Finds for each line the command in force, and whether the message was known before it."""
     table = state.messages
-    order = np.argsort(heard.row, kind="stable")
+    order = in_order(heard.row)
     row, now = heard.row[order], heard.now_ms[order]
     first = begins(row)
     link, since_ms = heard.link[order], heard.since_ms[order]

@@ -21,6 +21,7 @@ from schemas.keys import command_id
 from schemas.outputs import Visit
 from state.index import Rows
 from state.lane import LaneState
+from state.runs import distinct
 from state.tables import HELD, NEVER, WITHDRAWN
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -206,7 +207,7 @@ def _let_go(state: LaneState, rows: Rows) -> None:
 
 def _reschedule(state: LaneState, customers: Rows) -> None:
     """Sets these customers' next release from what is still held for them."""
-    customers = np.unique(customers)
+    customers = distinct(customers)
     rows = _held_by(state, customers)
     state.customers.held_due[customers] = NEVER
     np.minimum.at(state.customers.held_due, state.held.customer[rows], state.held.release_ms[rows])

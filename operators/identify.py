@@ -32,7 +32,6 @@ from operators.phones import phone_column
 from operators.unite import unite
 from schemas.batch import (
     I1,
-    I4,
     I8,
     NONE,
     Batch,
@@ -44,8 +43,10 @@ from schemas.batch import (
 )
 from schemas.keys import row_keys, text_key
 from schemas.webhooks.findings import select
+from state.chains import rows_in
 from state.index import Rows
 from state.lane import LaneState
+from state.runs import in_order
 
 if TYPE_CHECKING:
     from operators.visits import VisitColumns
@@ -78,10 +79,10 @@ class Named:
     some of them several times.
     """
 
-    record: I4
+    record: Rows
     kind: I1
-    source: I4
-    tenant: I4
+    source: Rows
+    tenant: Rows
     visit: Rows
     client: Rows
     phone: I8
@@ -95,15 +96,15 @@ class Named:
     message: I8
     fails: NDArray[np.bool_]
     remembered: NDArray[np.bool_]
-    unit: I4
+    unit: Rows
     met: Rows
-    met_unit: I4
+    met_unit: Rows
 
 
 def scope_rows(state: LaneState, batch: Batch) -> Rows:
     """The lane's row of each of the batch's scopes."""
     if not batch.scopes:
-        return np.zeros(0, np.int32)
+        return np.zeros(0, np.int64)
     keys = np.array([text_key("\x1f".join(scope)) for scope in batch.scopes], np.uint64)
     rows, fresh = state.scopes.find_or_add(row_keys(keys, np.zeros(1, np.uint64)))
     for at in np.flatnonzero(fresh).tolist():
@@ -164,13 +165,13 @@ def _lines(
 ) -> tuple[Named, U8]:
     """Events as lines that name their phone and nothing else yet; and their scopes' keys."""
     count = len(events.record)
-    scope = scopes[events.scope]
-    tenant = state.scopes.tenant[scope]
-    nobody = np.full(count, -1, np.int32)
+    scope = scopes[events.scope.astype(np.int64)]
+    tenant = state.scopes.tenant[scope].astype(np.int64)
+    nobody = np.full(count, -1, np.int64)
     named = Named(
-        record=events.record,
+        record=events.record.astype(np.int64),
         kind=np.full(count, kind, np.int8),
-        source=np.arange(count, dtype=np.int32),
+        source=np.arange(count, dtype=np.int64),
         tenant=tenant,
         visit=nobody,
         client=nobody,
@@ -248,7 +249,7 @@ def _teachers(
         return None
     taken = select(events, at)
     named, _ = _lines(state, STATUS, taken, scopes, counts)
-    named.source, named.at_ms = at.astype(np.int32), taken.at_ms
+    named.source, named.at_ms = at, taken.at_ms
     aliases = taken.alias.tolist()
     rows = find_aliases(state, named.tenant, aliases)
     known = _paired(state, rows, named.phone)
@@ -285,7 +286,7 @@ def _failing(state: LaneState, statuses: StatusEvents, scopes: Rows, clock_ms: I
 
 def _paired(state: LaneState, aliases: Rows, phone: I8) -> NDArray[np.bool_]:
     """Whether these aliases (-1: not known) point to the customers of these phones."""
-    owner = np.where(aliases >= 0, state.aliases.customer[aliases], -1)
+    owner = rows_in(state.aliases.customer, aliases)
     paired: NDArray[np.bool_] = (owner >= 0) & (state.customers.phone[owner] == phone)
     return paired
 
@@ -299,7 +300,7 @@ def _client_rows(state: LaneState, named: Named, space: U8, ids: I8) -> Rows:
         row_keys(state.tenants.key[named.tenant] ^ _CLIENT_SALT, named.phone.view(np.uint64)),
     )
     wanted = np.flatnonzero(card | (named.phone > 0))
-    rows = np.full(len(ids), -1, np.int32)
+    rows = np.full(len(ids), -1, np.int64)
     if len(wanted):
         rows[wanted], fresh = state.clients.find_or_add(keys[wanted])
         state.clients.tenant[rows[wanted][fresh]] = named.tenant[wanted][fresh]
@@ -320,7 +321,7 @@ def _card_aliases(state: LaneState, named: Named, events: ClientEvents) -> tuple
     at, before = aliases_of(state.clients.aliases[named.client[clients]])
     lines += clients[at].tolist()
     found += before
-    told_by = np.array(lines, np.int32)
+    told_by = np.array(lines, np.int64)
     return told_by, alias_rows(state, named.tenant[told_by], found)
 
 
@@ -351,9 +352,9 @@ def _taken(named: Named, lines: NDArray[np.intp]) -> Named:
 
 def _sort(named: Named) -> Rows:
     """Puts the lines into log order; returns where each has gone."""
-    order = np.argsort(named.record, kind="stable")
+    order = in_order(named.record)
     for name in _COLUMNS:
         setattr(named, name, getattr(named, name)[order])
-    place = np.empty(len(order), np.int32)
+    place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order), dtype=np.int32)
     return place

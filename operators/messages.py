@@ -34,6 +34,7 @@ from operators.people import find_aliases, find_customers
 from operators.phones import phone_column, plain_phones
 from operators.progress import note_steps, steps_of
 from schemas.batch import I4, I8, Batch
+from state.chains import rows_in
 from state.index import Rows
 from state.lane import LaneState
 from state.messages import (
@@ -51,8 +52,8 @@ class Learnt:
     ``customers`` became known; ``aliases`` point to somebody else than before (-1: to nobody).
     """
 
-    customers: list[tuple[Rows, I4]] = field(default_factory=list)
-    aliases: list[tuple[Rows, Rows, I4]] = field(default_factory=list)
+    customers: list[tuple[Rows, Rows]] = field(default_factory=list)
+    aliases: list[tuple[Rows, Rows, Rows]] = field(default_factory=list)
 
 
 def apply_statuses(
@@ -62,7 +63,7 @@ def apply_statuses(
     sent = keep_commands(state, owed)
     steps, owed.replies = owed.replies, []
     if not len(part.statuses.record) and not len(part.incoming.record):
-        return np.zeros(0, np.int32)
+        return np.zeros(0, np.int64)
     heard = hearings_of(state, part, scopes, clock_ms, sent)
     if not len(heard.record):
         return heard.record
@@ -97,7 +98,7 @@ def keep_commands(state: LaneState, owed: Owed) -> NewCommands:
     """Gives every command sent since the last call its row, by its id."""
     sent, owed.sent = owed.sent, []
     if not sent:
-        return NewCommands(np.zeros(0, np.int32), np.zeros(0, np.int64))
+        return NewCommands(np.zeros(0, np.int64), np.zeros(0, np.int64))
     table = state.messages
     key, contact, customer, now, position = (
         np.concatenate([getattr(each, name) for each in sent]) for name in Sent.__slots__
@@ -128,7 +129,7 @@ def _customers(state: LaneState, heard: Hearings, told: Told, part: Batch, learn
     table = state.messages
     begins = told.begins
     row = heard.row[told.order[begins]]
-    customer = np.where(told.carried[begins], table.customer[row], -1).astype(np.int32)
+    customer = np.where(told.carried[begins], table.customer[row], -1)
     lines = np.flatnonzero(~told.known & (customer[told.life] < 0))
     if len(lines):
         _ask_phones(state, heard, told, part, learnt, lines, customer)
@@ -174,7 +175,7 @@ def _known_at(
     state: LaneState,
     heard: Hearings,
     at: NDArray[np.intp],
-    tenant: I4,
+    tenant: Rows,
     phone: I8,
     learnt: Learnt,
 ) -> Rows:
@@ -189,19 +190,19 @@ def _known_at(
         since = since[place]
         place = np.minimum(np.searchsorted(who, found), len(who) - 1)
         known &= (who[place] != found) | (since[place] <= heard.record[at])
-    return np.where(known, found, -1).astype(np.int32)
+    return np.where(known, found, -1)
 
 
 def _pointed_at(
-    state: LaneState, heard: Hearings, at: NDArray[np.intp], tenant: I4, learnt: Learnt
+    state: LaneState, heard: Hearings, at: NDArray[np.intp], tenant: Rows, learnt: Learnt
 ) -> Rows:
     """Whom the aliases of these hearings pointed to at them, -1 for nobody."""
-    owner = np.full(len(at), -1, np.int32)
+    owner = np.full(len(at), -1, np.int64)
     named = np.flatnonzero(heard.alias[at] != None)  # noqa: E711  # elementwise
     if not len(named) or not len(state.aliases):
         return owner
     rows = find_aliases(state, tenant[named], heard.alias[at[named]].tolist())
-    owner[named] = np.where(rows >= 0, state.aliases.customer[rows], -1)
+    owner[named] = rows_in(state.aliases.customer, rows)
     # From the last back to the first, so that the first turn after a hearing has the last word.
     for aliases, left, records in reversed(learnt.aliases):
         for alias, before, record in zip(aliases[::-1], left[::-1], records[::-1], strict=True):

@@ -11,6 +11,8 @@ settings are counted beside.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from operators.contributions import Tally
@@ -114,7 +116,7 @@ def _events(part: Batch, first: int, count: int) -> I8 | None:
     return _numbers([events.record for events in kinds if len(events.record)], first, count)
 
 
-def _numbers(records: list[I4], first: int, count: int) -> I8 | None:
+def _numbers(records: Sequence[Rows], first: int, count: int) -> I8 | None:
     """How often each record of the part is named."""
     if not records:
         return None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from schemas.batch import I4, I8
+from schemas.batch import I8
 from state.index import Rows
 from state.lane import LaneState
 from state.money import LIVE
@@ -68,7 +68,7 @@ def payment_minor(state: LaneState, rows: Rows) -> I8:
     return minor_units(state, tenants, payments.amount[rows])
 
 
-def minor_units(state: LaneState, tenants: I4, thousandths: I8) -> I8:
+def minor_units(state: LaneState, tenants: Rows, thousandths: I8) -> I8:
     """Minor units of the tenants' currencies, halves away from zero."""
     digits = np.minimum(state.tenants.exponent[tenants], _MAJOR_DIGITS)
     minor: I8 = (np.abs(thousandths) + _HALVES[digits]) // _DIVISORS[digits]

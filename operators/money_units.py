@@ -17,12 +17,12 @@ from operators.money import payment_minor
 from operators.units import Graph
 from schemas.batch import ATTENDED, I4, I8, NONE, PaymentEvents
 from schemas.keys import row_keys
-from state.chains import walk
+from state.chains import rows_in, walk
 from state.index import U8, Rows
 from state.lane import LaneState
 from state.money import LIVE
 from state.money import VACANT as UNTOLD
-from state.runs import begins
+from state.runs import begins, distinct
 from state.tables import NO_DAY, VACANT, Flags
 
 _UNIT_SALT = np.uint64(0x756E69742D69646E)
@@ -37,7 +37,7 @@ def payment_rows(state: LaneState, events: PaymentEvents, scopes: Rows) -> tuple
     is_sale = events.is_sale != 0
     keys = row_keys(space ^ np.where(is_sale, _SALE_SALT, _PAYMENT_SALT), ids)
     payment, _ = state.payments.find_or_add(keys)
-    units = np.full(len(ids), -1, np.int32)
+    units = np.full(len(ids), -1, np.int64)
     named = np.flatnonzero(events.money_unit != NONE)
     if len(named):
         found, fresh = state.units.find_or_add(
@@ -46,7 +46,7 @@ def payment_rows(state: LaneState, events: PaymentEvents, scopes: Rows) -> tuple
         state.units.scope[found[fresh]] = scopes[named][fresh]
         state.units.number[found[fresh]] = events.money_unit[named][fresh]
         units[named] = found
-    sales = np.full(len(ids), -1, np.int32)
+    sales = np.full(len(ids), -1, np.int64)
     paying = np.flatnonzero((events.sale != NONE) & ~is_sale)
     if len(paying):
         keys = row_keys(space[paying] ^ _SALE_SALT, events.sale[paying].view(np.uint64))
@@ -59,7 +59,7 @@ def payment_rows(state: LaneState, events: PaymentEvents, scopes: Rows) -> tuple
 
 def find_units(state: LaneState, space: U8, numbers: I8) -> Rows:
     """Rows of the units of visits in scopes with these keys, -1 where no payment has named one."""
-    found = np.full(len(numbers), -1, np.int32)
+    found = np.full(len(numbers), -1, np.int64)
     if len(state.units):
         named = np.flatnonzero(numbers != NONE)
         keys = row_keys(space[named] ^ _UNIT_SALT, numbers[named].view(np.uint64))
@@ -76,17 +76,17 @@ def join_money(
     """
     visits, payments = state.visits, state.payments
     events = np.where(visit >= 0, graph.nodes("visits", visit), graph.nodes("payments", payment))
-    held = np.where(visit >= 0, visits.unit[visit], -1)
+    held = rows_in(visits.unit, visit)
     held = np.where(payment >= 0, payments.unit[payment], held)
-    paid = np.where(payment >= 0, payments.sale[payment], -1)
+    paid = rows_in(payments.sale, payment)
     for rows in (unit, held):
         graph.join(events, graph.nodes("units", rows))
     for rows in (sale, paid):
         graph.join(events, graph.nodes("payments", rows))
-        within = np.where(rows >= 0, payments.unit[rows], -1)
+        within = rows_in(payments.unit, rows)
         graph.join(events, graph.nodes("units", within))
     units = np.concatenate([unit, held])
-    units = np.unique(units[units >= 0])
+    units = distinct(units[units >= 0])
     line, row = state.unit_visits.of(state.units.scope[units], state.units.number[units])
     graph.join(graph.nodes("units", units[line]), graph.nodes("visits", row))
     _join_owners(state, graph, graph.nodes("visits", row), visits.client[row])
@@ -98,7 +98,7 @@ def join_money(
 
 
 def _join_owners(state: LaneState, graph: Graph, nodes: Rows, clients: Rows) -> None:
-    owner = np.where(clients >= 0, state.clients.customer[clients], -1)
+    owner = rows_in(state.clients.customer, clients)
     graph.join(nodes, graph.nodes("clients", clients))
     graph.join(nodes, graph.nodes("customers", owner))
 
@@ -112,7 +112,7 @@ def visits_of(state: LaneState, units: Rows) -> tuple[Rows, Rows]:
 
 def payments_of(state: LaneState, units: Rows) -> tuple[Rows, Rows]:
     """Payments and sales in these units, with the line of each."""
-    lines = np.arange(len(units), dtype=np.int32)
+    lines = np.arange(len(units), dtype=np.int64)
     return walk(state.units.first_payment[units], state.payments.next_in_unit, lines)
 
 
@@ -164,7 +164,7 @@ def choose_holders(state: LaneState, units: Rows, today: I4, window: I4) -> None
     order = np.lexsort((visits.key[row], visits.start_ms[row], line))
     line, row = line[order], row[order]
     first = begins(line)
-    holder = np.full(len(units), -1, np.int32)
+    holder = np.full(len(units), -1, np.int64)
     holder[line[first]] = row[first]
     changed = table.holder[units] != holder
     table.holder[units] = holder

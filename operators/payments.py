@@ -85,7 +85,7 @@ def apply_payments(
     _store(state, named, lines, events, held, today, window)
     _count(state, rows, today, window)
     stands_in = events.standing_in[at] & ~events.deleted[at]
-    payer = np.where(stands_in, payments.client[rows], -1).astype(np.int32)
+    payer = np.where(stands_in, payments.client[rows], -1)
     nameless = np.full(len(lines), None, np.object_)
     note_visit_phone(state, named, lines, payer, nameless, touched)
 
@@ -190,7 +190,7 @@ def _begin(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
 def _move(state: LaneState, rows: Rows, clients: Rows, units: Rows) -> None:
     """Puts payments into the chains of these clients and units (-1: none)."""
     payments, first = state.payments, state.clients.first_payment
-    rechain(first, payments.next_payment, rows, payments.client[rows], clients)
+    rechain(first, payments.next_payment, rows, payments.client[rows].astype(np.int64), clients)
     payments.client[rows] = clients
     old = payments.unit[rows].copy()
     moves = np.flatnonzero(old != units)
@@ -213,7 +213,7 @@ def _reset_sales(state: LaneState, sales: Rows, namers: Rows) -> None:
     """Sales that have left the window and are named again: as if their rows were new."""
     if not len(sales):
         return
-    nobody = np.full(len(sales), -1, np.int32)
+    nobody = np.full(len(sales), -1, np.int64)
     _move(state, sales, nobody, nobody)
     _unname(state, sales)
     state.payments.sale[namers] = sales
@@ -242,7 +242,7 @@ def rederive_payments(state: LaneState, tenant: int, rows: Rows) -> None:
     zone = state.places.zone[payments.place[local]]
     payments.start_ms[local] = state.zones.to_instant(zone, payments.local_ms[local])
     timed = rows[payments.start_ms[rows] != NONE]
-    owners = np.full(len(timed), tenant, np.int32)
+    owners = np.full(len(timed), tenant, np.int64)
     payments.day[timed] = state.tenant_day(owners, payments.start_ms[timed])
     payments.kept_day[timed] = np.maximum(payments.kept_day[timed], payments.day[timed])
     payments.touch(rows)

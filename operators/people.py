@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from schemas.batch import I4, I8, Objects
+from schemas.batch import I8, Objects
 from schemas.keys import alias_customer_id, customer_id, row_keys, text_keys
 from state.index import U8, Rows
 from state.lane import LaneState
@@ -28,9 +28,9 @@ _ENCODE = msgspec.json.Encoder().encode
 _DECODE = msgspec.json.Decoder(list[Alias]).decode
 
 
-def customer_rows(state: LaneState, tenants: I4, phones: I8) -> Rows:
+def customer_rows(state: LaneState, tenants: Rows, phones: I8) -> Rows:
     """Rows of the customers behind these phones, -1 where there is none or it is NOBODYS."""
-    rows = np.full(len(phones), -1, np.int32)
+    rows = np.full(len(phones), -1, np.int64)
     present = np.flatnonzero(phones > 0)
     if not len(present):
         return rows
@@ -50,7 +50,7 @@ def customer_rows(state: LaneState, tenants: I4, phones: I8) -> Rows:
     return rows
 
 
-def find_customers(state: LaneState, tenants: I4, phones: I8) -> Rows:
+def find_customers(state: LaneState, tenants: Rows, phones: I8) -> Rows:
     """Rows of the customers behind these phones, -1 where there is none yet; none is added."""
     space = state.tenants.key[tenants] ^ _PHONE_SALT
     rows = state.customers.index.find(row_keys(space, phones.view(np.uint64)))
@@ -58,16 +58,16 @@ def find_customers(state: LaneState, tenants: I4, phones: I8) -> Rows:
     return rows
 
 
-def find_aliases(state: LaneState, tenants: I4, aliases: Sequence[Alias]) -> Rows:
+def find_aliases(state: LaneState, tenants: Rows, aliases: Sequence[Alias]) -> Rows:
     """Rows of aliases, -1 where one is not known."""
     return state.aliases.index.find(_alias_keys(state, tenants, aliases))
 
 
-def alias_rows(state: LaneState, tenants: I4, aliases: Sequence[Alias]) -> Rows:
+def alias_rows(state: LaneState, tenants: Rows, aliases: Sequence[Alias]) -> Rows:
     """Rows of aliases, added where they are not known; a new one points to nobody."""
     table = state.aliases
     if not aliases:
-        return np.zeros(0, np.int32)
+        return np.zeros(0, np.int64)
     rows, _ = table.find_or_add(_alias_keys(state, tenants, aliases))
     for at in np.flatnonzero(table.kind[rows] == None).tolist():  # noqa: E711  # elementwise
         row = rows[at]
@@ -107,10 +107,10 @@ def aliases_of(texts: Objects) -> tuple[Rows, list[Alias]]:
             aliases = _DECODE(told[at])
             lines += [at] * len(aliases)
             found += aliases
-    return np.array(lines, np.int32), found
+    return np.array(lines, np.int64), found
 
 
-def _alias_keys(state: LaneState, tenants: I4, aliases: Sequence[Alias]) -> U8:
+def _alias_keys(state: LaneState, tenants: Rows, aliases: Sequence[Alias]) -> U8:
     texts = text_keys([f"{kind}\x1f{value}" for kind, value in aliases])
     return row_keys(state.tenants.key[tenants] ^ _ALIAS_SALT, texts.view(np.uint64))
 

@@ -12,7 +12,8 @@ from collections import Counter
 import numpy as np
 import phonenumbers
 
-from schemas.batch import FORGOTTEN, I4, I8, NOBODYS, Objects
+from schemas.batch import FORGOTTEN, I8, NOBODYS, Objects
+from state.index import Rows
 from state.lane import LaneState
 
 _PLUS_SEVEN = frozenset({"RU", "KZ"})
@@ -63,7 +64,7 @@ def _possible(text: str, country: str | None) -> int:
 
 
 def phone_column(
-    phones: Objects, tenants: I4, scopes: I4, state: LaneState, counts: Counter[tuple[str, ...]]
+    phones: Objects, tenants: Rows, scopes: Rows, state: LaneState, counts: Counter[tuple[str, ...]]
 ) -> I8:
     """Canonical phones of a column as providers write them; what cannot be one is counted."""
     texts = phones.tolist()

@@ -47,7 +47,7 @@ _LEVELS = np.array(
 def writers(state: LaneState, named: Named, lines: Rows) -> Rows:
     """Who wrote these messages: by now an alias points to whoever writes under it."""
     owner = state.aliases.customer[np.maximum(named.alias[lines], 0)]
-    return np.where(named.customer[lines] >= 0, named.customer[lines], owner).astype(np.int32)
+    return np.where(named.customer[lines] >= 0, named.customer[lines], owner)
 
 
 def take_replies(
@@ -67,7 +67,7 @@ def take_replies(
     now_ms = clocks[record]
     table = state.contacts
     heads = state.customers.first_contact[writers(state, named, lines)]
-    place, contact = walk(heads, table.next_contact, np.arange(len(lines), dtype=np.int32))
+    place, contact = walk(heads, table.next_contact, np.arange(len(lines), dtype=np.int64))
     written_ms = np.minimum(events.at_ms[at], now_ms)
     sent_ms = table.sent_ms[contact]
     before = (sent_ms > now_ms[place] - KEPT_MS) & (sent_ms < written_ms[place])
@@ -135,7 +135,7 @@ def _after(heard: Hearings, told: Told, carried: _Standing) -> _Standing:
     failed = (bits & _FAILURES) != 0
     failed[told.begins] |= carried.failed
     return _Standing(
-        np.where(told.known & (told.link >= 0), told.link, -1).astype(np.int32),
+        np.where(told.known & (told.link >= 0), told.link, -1),
         (np.maximum.accumulate(told.life * 8 + level) & 7).astype(np.int8),
         (np.maximum.accumulate(told.life * 2 + failed) & 1).astype(np.bool_),
     )

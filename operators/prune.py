@@ -51,7 +51,7 @@ def prune(state: LaneState, now_ms: int, settled: int = -1) -> None:
         )
         lost = np.flatnonzero(np.isin(state.units.holder, gone))
         state.units.holder[lost] = -1
-        state.units.touch(lost.astype(np.int32))
+        state.units.touch(lost)
         texts = state.visit_texts.index.find(visits.key[gone])
         if (texts >= 0).any():
             state.visit_texts.free(texts[texts >= 0])
@@ -103,7 +103,7 @@ def _prune_contacts(state: LaneState, now_ms: int) -> None:
         state.relink_contacts()
 
 
-def _ages(state: LaneState, tenants: I4, days: I4, now_ms: int) -> I8:
+def _ages(state: LaneState, tenants: Rows, days: I4, now_ms: int) -> I8:
     """For how many of the tenants' days these are over."""
     today = state.tenant_day(tenants, np.full(len(tenants), now_ms))
     return today.astype(np.int64) - days
@@ -137,7 +137,8 @@ def _prune_payments(state: LaneState, begun_ms: I8) -> None:
     unit = payments.unit[rows]
     kept = np.maximum(payments.kept_day[rows], np.where(unit >= 0, units.kept_day[unit], NO_DAY))
     over = _are_over(state, payments.scope[rows], kept, begun_ms)
-    gone = np.setdiff1d(rows[over], payments.sale[rows[~over]])
+    needed = payments.sale[rows[~over]].astype(np.int64)
+    gone = np.setdiff1d(rows[over].astype(np.int64), needed)
     rows = units.live()
     ended = rows[_are_over(state, units.scope[rows], units.kept_day[rows], begun_ms)]
     if not len(gone) and not len(ended):

@@ -11,18 +11,19 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.batch import I4, I8
+from state.index import Rows
 from state.lane import LaneState
 from state.tables import Flags
 from state.zones import DAY_MS, MINUTE_MS
 
 
-def windows_of(state: LaneState, tenants: I4, marketing: Flags) -> tuple[I8, I8]:
+def windows_of(state: LaneState, tenants: Rows, marketing: Flags) -> tuple[I8, I8]:
     """Start and end of the window that holds for each, in ms of the local day."""
     windows = state.tenants.quiet[tenants, np.where(marketing, 0, 1)].astype(np.int64) * MINUTE_MS
     return windows[:, 0], windows[:, 1]
 
 
-def inside_window(state: LaneState, zones: I4, now_ms: I8, start: I8, end: I8) -> Flags:
+def inside_window(state: LaneState, zones: Rows, now_ms: I8, start: I8, end: I8) -> Flags:
     """Whether each instant's wall clock is inside its window."""
     time = state.zones.to_local(zones, now_ms) % DAY_MS
     return is_quiet(time, start, end)
@@ -35,7 +36,7 @@ def is_quiet(time: I8, start: I4 | I8, end: I4 | I8) -> Flags:
     return quiet
 
 
-def window_ends(state: LaneState, zones: I4, now_ms: I8, end: I8) -> I8:
+def window_ends(state: LaneState, zones: Rows, now_ms: I8, end: I8) -> I8:
     """The instant at which the window of each ends that ``now_ms`` is inside of."""
     local = state.zones.to_local(zones, now_ms)
     day = local // DAY_MS * DAY_MS

@@ -18,10 +18,11 @@ from operators.identify import PAYMENT, VISIT, Named
 from operators.money import payment_money, visit_money
 from operators.money_units import living, payments_of
 from schemas.batch import ATTENDED, I4, I8
+from state.chains import rows_in
 from state.index import Rows
 from state.lane import LaneState
 from state.money import VACANT
-from state.runs import begins
+from state.runs import begins, in_order
 from state.tables import Flags
 
 
@@ -59,9 +60,9 @@ def reach(state: LaneState, named: Named, lines: Rows, clocks: I8) -> Reach:
     if not len(lines) or not len(state.payments):
         return _nothing(lines)
     payment, visit = named.payment[lines], named.visit[lines]
-    held = np.where(payment >= 0, state.payments.unit[payment], -1)
+    held = rows_in(state.payments.unit, payment)
     held = np.where(visit >= 0, state.visits.unit[visit], held)
-    units = np.concatenate([named.money[lines], held]).astype(np.int32)
+    units = np.concatenate([named.money[lines], held])
     there = (units >= 0).nonzero()[0]
     if not len(there) and not (payment >= 0).any():
         return _nothing(lines)
@@ -70,8 +71,8 @@ def reach(state: LaneState, named: Named, lines: Rows, clocks: I8) -> Reach:
     others = row != named.visit[owners[line]]
     visits, visit_lines = _distinct(row[others], owners[line[others]])
     line, row = payments_of(state, units)
-    sale = np.where(payment >= 0, state.payments.sale[payment], -1)
-    rows = np.concatenate([row, payment, named.sale[lines], sale]).astype(np.int32)
+    sale = rows_in(state.payments.sale, payment)
+    rows = np.concatenate([row, payment, named.sale[lines], sale])
     owners = np.concatenate([owners[line], lines, lines, lines])
     payments, payment_lines = _distinct(rows[rows >= 0], owners[rows >= 0])
 
@@ -85,8 +86,8 @@ def reach(state: LaneState, named: Named, lines: Rows, clocks: I8) -> Reach:
 
 
 def _nothing(lines: Rows) -> Reach:
-    nothing = lines[:0]
-    return Reach(nothing, nothing, nothing, nothing, nothing, nothing)
+    nothing, no_days = lines[:0], np.zeros(0, np.int32)
+    return Reach(nothing, nothing, no_days, nothing, nothing, no_days)
 
 
 def _there(state: LaneState, found: Reach, named: Rows) -> Reach:
@@ -127,7 +128,7 @@ def _visits_worth(state: LaneState, reached: Reach) -> Worth:
     counts &= inside(visits.kept_day[row], reached.visit_today, _windows(state, visits.scope[row]))
     return Worth(
         client=visits.client[row],
-        owner=np.where(counts, _owners(state, visits.client[row]), -1).astype(np.int32),
+        owner=np.where(counts, _owners(state, visits.client[row]), -1),
         day=visits.day[row],
         money=np.where(counts, visit_money(state, row), 0),
     )
@@ -140,14 +141,14 @@ def _payments_worth(state: LaneState, reached: Reach) -> Worth:
     counts = is_held(state, row, reached.payment_today, _windows(state, payments.scope[row]))
     return Worth(
         client=payments.client[row],
-        owner=np.where(counts, _owners(state, payments.client[row]), -1).astype(np.int32),
+        owner=np.where(counts, _owners(state, payments.client[row]), -1),
         day=payments.day[row],
         money=np.where(counts, payment_money(state, row), 0),
     )
 
 
-_NO_ROWS = np.zeros(0, np.int32)
-_WORTHLESS = Worth(_NO_ROWS, _NO_ROWS, _NO_ROWS, np.zeros(0, np.int64))
+_NOTHING = np.zeros(0, np.int64)
+_WORTHLESS = Worth(_NOTHING, _NOTHING, np.zeros(0, np.int32), _NOTHING)
 
 
 def is_held(state: LaneState, rows: Rows, today: I4, window: I4) -> Flags:
@@ -180,14 +181,14 @@ def note_changes(
 
 def _distinct(rows: Rows, lines: Rows) -> tuple[Rows, Rows]:
     """Each row once; its lines are the same, as one line's units are no other's in a round."""
-    order = rows.argsort(kind="stable")
+    order = in_order(rows)
     ordered = rows[order]
     first = begins(ordered)
     return ordered[first], lines[order[first]]
 
 
 def _owners(state: LaneState, clients: Rows) -> Rows:
-    return np.where(clients >= 0, state.clients.customer[clients], -1).astype(np.int32)
+    return rows_in(state.clients.customer, clients)
 
 
 def _windows(state: LaneState, scopes: Rows) -> I4:

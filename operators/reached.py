@@ -32,10 +32,10 @@ def reached_contributions(state: LaneState, reached: Reach) -> tuple[Contributio
     return visits, payments
 
 
-_NO_ROWS, _NO_NUMBERS = np.zeros(0, np.int32), np.zeros(0, np.int64)
+_NO_NUMBERS = np.zeros(0, np.int64)
 _NOTHING = Contribution(
-    tenant=_NO_ROWS,
-    day=_NO_ROWS,
+    tenant=_NO_NUMBERS,
+    day=np.zeros(0, np.int32),
     counts=np.zeros(0, np.bool_),
     visits=_NO_NUMBERS,
     walk_ins=_NO_NUMBERS,

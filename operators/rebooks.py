@@ -87,7 +87,7 @@ def _lasts(owner: Rows, visit: Rows) -> tuple[Rows, Rows]:
     return owner[last], visit[last]
 
 
-def _of_service(state: LaneState, slot: int, tenants: I4, visit: Rows) -> Flags:
+def _of_service(state: LaneState, slot: int, tenants: Rows, visit: Rows) -> Flags:
     """Whether one of a visit's titles is the service that its tenant's trigger in the slot names.
 
     A trigger that names none goes by any visit.

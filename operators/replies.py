@@ -65,7 +65,7 @@ def answer(
         ]
         if not set_off:
             continue
-        asked = np.array(set_off, np.int32)
+        asked = np.array(set_off, np.int64)
         rule, due_at, number = rules.rule[tenant[asked], slot], due_ms[asked], numbers[asked]
         put_marks(state, "reply", mark[asked], due_at)
         nothing = [None] * len(asked)

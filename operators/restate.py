@@ -86,7 +86,7 @@ def restate(table: Counters, passage: Passage, changes: Differences | None) -> R
     due = table.least_due <= passage.until_ms
     if changes is None or not len(changes.row):
         return _tell(table, passage) if due else None
-    waiting = _waiting(table, passage.until_ms) if due else np.zeros(0, np.int32)
+    waiting = _waiting(table, passage.until_ms) if due else np.zeros(0, np.int64)
     row = np.concatenate([waiting, changes.row])
     due_ms = np.concatenate([table.due_ms[waiting], next_telling(changes.clock_ms)])
     position = np.concatenate([table.position[waiting], changes.position])
@@ -142,7 +142,7 @@ def _tell(table: Counters, passage: Passage) -> Restated:
 
 
 def _waiting(table: Counters, until_ms: int) -> Rows:
-    return np.flatnonzero(table.due_ms[: table.rows] <= until_ms).astype(np.int32)
+    return np.flatnonzero(table.due_ms[: table.rows] <= until_ms)
 
 
 def _restated(

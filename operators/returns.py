@@ -27,6 +27,7 @@ from state.chains import walk
 from state.days import DAYS_KEPT
 from state.index import Rows
 from state.lane import LaneState
+from state.runs import distinct
 from state.tables import NO_DAY
 
 
@@ -43,7 +44,7 @@ def credit(state: LaneState, owed: Owed, customers: Rows, moment: Moment) -> Non
     """Looks at these customers anew, as of the day on which they were scored."""
     table = state.contacts
     heads = state.customers.first_contact[customers]
-    met = (heads >= 0).nonzero()[0].astype(np.int32)
+    met = (heads >= 0).nonzero()[0]
     if not len(met):
         return
     place, contact = walk(heads[met], table.next_contact, met)
@@ -72,7 +73,7 @@ def _keep(
     moment: Moment,
 ) -> None:
     table = state.contacts
-    chosen = np.unique(place)
+    chosen = distinct(place)
     before = enrolments(state, customers[chosen])
     was, now = table.credit_ms[contact] != NONE, found.credit_ms != NONE
     returned = now.astype(np.int64) - was
@@ -127,7 +128,7 @@ def _credits(state: LaneState, customers: Rows, today: I8, place: Rows, contact:
 def _visits(state: LaneState, customers: Rows, today: I8, place: Rows) -> tuple[Rows, Rows]:
     """Attended visits inside the window of whoever has contacts, beside their owners' places."""
     visits = state.visits
-    owners = np.unique(place)
+    owners = distinct(place)
     history = history_of(state, customers[owners])
     owner, visit = owners[history.owner], history.visit
     window = state.tenants.window[state.customers.tenant[customers[owner]]]

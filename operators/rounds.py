@@ -40,7 +40,7 @@ from schemas.batch import (
 )
 from state.index import Rows
 from state.lane import LaneState
-from state.runs import begins
+from state.runs import begins, distinct, in_order
 from state.tables import NO_DAY
 
 _CAUSES = np.array(["visit", "correction", "merge", "merge"], np.object_)  # by ``clients.Cause``
@@ -73,7 +73,7 @@ def take_rounds(state: LaneState, owed: Owed, work: Work, start: int, end: int) 
     heads = np.flatnonzero(begins(unit))
     ends = np.append(heads[1:], len(order))
     customers = _claim(state, named, unit[heads])
-    agenda = state.due.until(last_clock)
+    agenda: Rows = state.due.until(last_clock)
     while True:
         limit = np.full(len(heads) + 1, last_clock)  # the last one: customers of no unit
         waiting = heads < ends
@@ -86,9 +86,9 @@ def take_rounds(state: LaneState, owed: Owed, work: Work, start: int, end: int) 
         heads[waiting] += 1
         due = stirred[table.due[stirred] <= last_clock]
         if len(due):
-            agenda = np.union1d(agenda, due)
+            agenda = distinct(np.concatenate([agenda, due]))
     table.slot[customers] = -1
-    strangers = np.flatnonzero((named.kind == FAILURE) & (named.unit < 0)).astype(np.int32)
+    strangers = np.flatnonzero((named.kind == FAILURE) & (named.unit < 0))
     note_failures(state, named, strangers, work.clock_ms)
 
 
@@ -161,7 +161,7 @@ def _moment(work: Work, lines: Rows) -> Moment:
 
 
 def _by_unit(named: Named) -> Rows:
-    order = np.argsort(named.unit, kind="stable").astype(np.int32)
+    order = in_order(named.unit)
     return order[named.unit[order] >= 0]
 
 

@@ -58,7 +58,7 @@ def score(
     Where clients have ``moved`` between customers, what is entered now was entered before.
     """
     table = state.customers
-    tenants = table.tenant[customers]
+    tenants = table.tenant[customers].astype(np.int64)
     today = own_day(state, customers, made_ms)
     history = history_of(state, customers)
     features = compute_features(state, customers, history, today, made_ms)
@@ -124,7 +124,7 @@ def _withdraw_vanished(
 
 def _by_thresholds(
     state: LaneState,
-    tenants: I4,
+    tenants: Rows,
     features: Features,
     today: I4,
     before: Codes,
@@ -143,7 +143,7 @@ def _by_thresholds(
     return named
 
 
-def _set_roll(state: LaneState, customers: Rows, tenants: I4, day: I8) -> None:
+def _set_roll(state: LaneState, customers: Rows, tenants: Rows, day: I8) -> None:
     rolls = np.flatnonzero(day != NEVER)
     chosen = customers[rolls]
     zones = state.tenants.zone[tenants[rolls]]

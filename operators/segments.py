@@ -33,7 +33,7 @@ def recency_days(last_day: I4, today: I4) -> I8:
     return days
 
 
-def segment_codes(state: LaneState, tenants: I4, features: Features, today: I4) -> Codes:
+def segment_codes(state: LaneState, tenants: Rows, features: Features, today: I4) -> Codes:
     """Boundaries belong to the better cell; a customer who never came is a lead.
 
     The boundaries of M are those of the day that each customer is in.
@@ -43,7 +43,7 @@ def segment_codes(state: LaneState, tenants: I4, features: Features, today: I4) 
 
 
 def codes_under(
-    state: LaneState, tenants: I4, features: Features, today: I4, bounds: tuple[I8, I8]
+    state: LaneState, tenants: Rows, features: Features, today: I4, bounds: tuple[I8, I8]
 ) -> Codes:
     """The same under other lower bounds of M 3 and M 2."""
     rules = state.tenants
@@ -61,7 +61,7 @@ def digit(monetary: I8, big: I8, fair: I8) -> NDArray[np.int64]:
     return 1 + (monetary >= fair).astype(np.int64) + (monetary >= big)
 
 
-def next_day(state: LaneState, tenants: I4, features: Features, today: I4) -> I8:
+def next_day(state: LaneState, tenants: Rows, features: Features, today: I4) -> I8:
     """The first later day on which R, F or M can be scored otherwise; far away if there is none.
 
     R falls on the day after each of its thresholds, F and M when a visit leaves the window, and M
@@ -79,7 +79,7 @@ def next_day(state: LaneState, tenants: I4, features: Features, today: I4) -> I8
     return np.where(ahead, np.minimum(soonest, rules.bounds_day[tenants]), soonest)
 
 
-def crosses(state: LaneState, tenants: I4, monetary: I8) -> NDArray[np.bool_]:
+def crosses(state: LaneState, tenants: Rows, monetary: I8) -> NDArray[np.bool_]:
     """Whether the boundaries in force give another digit than those before them."""
     rules = state.tenants
     before = digit(monetary, rules.big_before[tenants], rules.fair_before[tenants])

@@ -79,8 +79,8 @@ def apply_settings(
         moment = Moment(np.full(len(rows), now_ms), np.full(len(rows), position))
         cause = np.full(len(rows), "thresholds", np.object_)
         table.stirred[rows] = True
-        score(state, owed, rows.astype(np.int32), cause, moment.now_ms, moment, anew=True)
-        credit(state, owed, rows.astype(np.int32), moment)
+        score(state, owed, rows, cause, moment.now_ms, moment, anew=True)
+        credit(state, owed, rows, moment)
     withdraw_removed(state, owed, tenant, now_ms, position)
     decide(state, owed)
     tell_funnel(state, owed, passage)
@@ -119,10 +119,10 @@ def _rederive_visits(state: LaneState, tenant: int, rows: Rows) -> None:
     start = state.zones.to_instant(places.zone[visits.place[local]], wall)
     visits.start_ms[local], visits.ahead_ms[local] = start, wall - start
     timed = rows[visits.start_ms[rows] != NONE]
-    owners = np.full(len(timed), tenant, np.int32)
+    owners = np.full(len(timed), tenant, np.int64)
     visits.day[timed] = state.tenant_day(owners, visits.start_ms[timed])
     visits.kept_day[timed] = np.maximum(visits.kept_day[timed], visits.day[timed])
     visits.foreign[rows] = foreign_currencies(
-        state, np.full(len(rows), tenant, np.int32), visits.currency[rows]
+        state, np.full(len(rows), tenant, np.int64), visits.currency[rows]
     )
     visits.touch(rows)

@@ -70,14 +70,14 @@ def haunted(state: LaneState, events: _Events, scopes: Rows) -> tuple[I4, Flags]
     return tenants, stands[tenants]
 
 
-def find_tombstones(state: LaneState, tenants: I4, ids: Sequence[str]) -> Rows:
+def find_tombstones(state: LaneState, tenants: Rows, ids: Sequence[str]) -> Rows:
     """Rows of the tombstones that stand under these ids, -1 where none does."""
     return state.tombstones.index.find(_keys(state, tenants, ids))
 
 
-def of_phones(state: LaneState, tenants: I4, phones: I8) -> Rows:
+def of_phones(state: LaneState, tenants: Rows, phones: I8) -> Rows:
     """The tombstones of whose phones these are, -1 for who is not forgotten, or for no phone."""
-    found = np.full(len(phones), -1, np.int32)
+    found = np.full(len(phones), -1, np.int64)
     customer = find_customers(state, tenants, phones)
     # Whose phone is kept has no tombstone: there are few to be asked for.
     asked = np.flatnonzero((phones > 0) & ((customer < 0) | (state.customers.phone[customer] == 0)))
@@ -91,9 +91,9 @@ def of_phones(state: LaneState, tenants: I4, phones: I8) -> Rows:
     return found
 
 
-def of_aliases(state: LaneState, tenants: I4, aliases: Sequence[Alias]) -> Rows:
+def of_aliases(state: LaneState, tenants: Rows, aliases: Sequence[Alias]) -> Rows:
     """The tombstones of whose names these are, -1 for any other."""
-    found = np.full(len(aliases), -1, np.int32)
+    found = np.full(len(aliases), -1, np.int64)
     rows = find_aliases(state, tenants, aliases)
     asked = np.flatnonzero((rows < 0) | (state.aliases.customer[rows] < 0))
     if len(asked):
@@ -108,7 +108,7 @@ def of_aliases(state: LaneState, tenants: I4, aliases: Sequence[Alias]) -> Rows:
 def stand(state: LaneState, tenant: int, ids: Sequence[str], person: str, since_ms: int) -> None:
     """Puts up tombstones of one person, or puts those that stand already into its name."""
     table = state.tombstones
-    tenants = np.full(len(ids), tenant, np.int32)
+    tenants = np.full(len(ids), tenant, np.int64)
     rows, _ = table.find_or_add(_keys(state, tenants, ids))
     table.tenant[rows] = tenant
     table.id[rows] = np.array(ids, "S32")
@@ -129,7 +129,7 @@ def lift(state: LaneState, row: int) -> None:
     table.free(_rows_of(state, int(table.tenant[row]), table.person[row]))
 
 
-def _keys(state: LaneState, tenants: I4, ids: Sequence[str]) -> U8:
+def _keys(state: LaneState, tenants: Rows, ids: Sequence[str]) -> U8:
     return row_keys(state.tenants.key[tenants] ^ _SALT, text_keys(ids).view(np.uint64))
 
 
@@ -173,7 +173,9 @@ def _without_alias(
     return replace(events, alias=alias)
 
 
-def _phones_out(state: LaneState, events: _Events, tenants: I4, scopes: Rows, at: Places) -> Flags:
+def _phones_out(
+    state: LaneState, events: _Events, tenants: Rows, scopes: Rows, at: Places
+) -> Flags:
     """Which of the phones at these places, all told, are of who is forgotten."""
     # What is no phone is counted where the events are named.
     told, scope = events.phone[at], scopes[events.scope[at]]
@@ -191,7 +193,7 @@ def _without_cards_aliases(state: LaneState, cards: ClientEvents, scopes: Rows) 
     aliases = cards.aliases.copy()
     for row in at.tolist():
         told = () if cards.phone[row] is FORGOTTEN else cards.aliases[row]
-        tenant = np.full(len(told), tenants[row], np.int32)
+        tenant = np.full(len(told), tenants[row], np.int64)
         stones = of_aliases(state, tenant, told).tolist()
         aliases[row] = tuple(a for a, stone in zip(told, stones, strict=True) if stone < 0) or None
     return replace(cards, aliases=aliases)

@@ -13,6 +13,7 @@ import numpy as np
 
 from operators.money_units import join_money
 from operators.units import Graph
+from state.chains import rows_in
 from state.index import Rows
 from state.lane import LaneState
 
@@ -44,7 +45,7 @@ def unite(state: LaneState, named: Named, card_line: Rows, card_alias: Rows) -> 
         paying = graph.nodes("payments", named.payment)
         graph.join(paying, graph.nodes("clients", named.client))
         join_money(state, graph, named.visit, named.payment, named.money, named.sale)
-    event = graph.nodes("visits", named.visit)
+    event: Rows = graph.nodes("visits", named.visit)
     for table, rows in (
         ("payments", named.payment),
         ("clients", named.client),
@@ -58,7 +59,7 @@ def unite(state: LaneState, named: Named, card_line: Rows, card_alias: Rows) -> 
 def _join_visits(state: LaneState, named: Named, graph: Graph) -> None:
     """A visit with its client, with the one it had before, and with that one's customer."""
     visit = graph.nodes("visits", named.visit)
-    before = np.where(named.visit >= 0, state.visits.client[named.visit], -1)
+    before = rows_in(state.visits.client, named.visit)
     graph.join(visit, graph.nodes("clients", named.client))
     graph.join(visit, graph.nodes("clients", before))
     _join_owner(state, before, graph)
@@ -73,7 +74,7 @@ def _join_clients(state: LaneState, named: Named, graph: Graph) -> None:
 
 
 def _join_owner(state: LaneState, clients: Rows, graph: Graph) -> None:
-    owner = np.where(clients >= 0, state.clients.customer[clients], -1)
+    owner = rows_in(state.clients.customer, clients)
     graph.join(graph.nodes("clients", clients), graph.nodes("customers", owner))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from schemas.batch import I4
+from state.chains import rows_in
 from state.index import Rows
 from state.table import Table
 
@@ -33,7 +34,7 @@ class Graph:
 
     def nodes(self, table: str, rows: Rows) -> Rows:
         """The nodes of a table's rows, -1 where there is no row."""
-        nodes = rows + np.int32(self._spans[table][0])
+        nodes = rows.astype(np.int64) + self._spans[table][0]
         nodes[rows < 0] = -1
         return nodes
 
@@ -44,12 +45,12 @@ class Graph:
             self._left.append(left[both])
             self._right.append(right[both])
 
-    def components(self, events: Rows, table: str) -> tuple[I4, Rows, I4]:
+    def components(self, events: Rows, table: str) -> tuple[Rows, Rows, Rows]:
         """The label of each event's node (-1: none); the rows of a table that were met, and theirs.
 
         A row that was met several times comes several times.
         """
-        nobody = np.zeros(0, np.int32)
+        nobody = np.zeros(0, np.int64)
         source = np.concatenate([nobody, *self._left])
         target = np.concatenate([nobody, *self._right])
         label = _at_rest(self._size)
@@ -63,8 +64,8 @@ class Graph:
         first, end = self._spans[table]
         met = np.concatenate([source, target, events])
         met = met[(met >= first) & (met < end)]
-        units = np.where(events >= 0, label[events], -1).astype(np.int32)
-        found = units, (met - np.int32(first)).astype(np.int32), label[met]
+        units = rows_in(label, events)
+        found = units, met - first, label[met]
         label[source], label[target] = source, target
         return found
 

@@ -16,7 +16,7 @@ from operators.aliases import Merged, meet_writers
 from operators.clients import Cause, TouchedRows, apply_cards, note_visit_phone
 from operators.consent import Words, take_words
 from operators.contributions import Tally, contribution, recount
-from operators.crowds import admit, inside, is_full, owners, place
+from operators.crowds import admit, inside, is_full, place
 from operators.failures import note_failures
 from operators.identify import CLIENT, FAILURE, PAYMENT, VISIT, Named
 from operators.money_units import place_visits
@@ -36,7 +36,7 @@ from schemas.batch import (
     ClientEvents,
     Objects,
 )
-from state.chains import rechain
+from state.chains import rechain, rows_in
 from state.index import Rows
 from state.lane import LaneState
 from state.runs import begins
@@ -145,8 +145,7 @@ def _merged(touched: TouchedRows, reassigned: tuple[Rows, Rows], merged: Merged)
     place = np.cumsum(first) - 1
     anew[place[cause >= Cause.IDENTITY]] = True
     moved[place[cause == Cause.MOVED]] = True
-    lines = line[first].astype(np.int32)
-    return Touched(customer[first], lines, cause[first], anew, moved, *reassigned, merged)
+    return Touched(customer[first], line[first], cause[first], anew, moved, *reassigned, merged)
 
 
 def _apply_visits(
@@ -197,10 +196,10 @@ def _apply_visits(
     counts["ignored", "currency"] += int(foreign.sum())
     was_attended = held & (visits.status[rows] == ATTENDED)
     is_attended = events.status[at] == ATTENDED
-    old_client = np.where(visits.status[rows] != VACANT, visits.client[rows], -1)
+    old_client = np.where(visits.status[rows] != VACANT, visits.client[rows], np.int64(-1))
     deleted = events.status[at] == DELETED
     # Whose row had expired is not touched: the row might as well have been freed.
-    old_owner = np.where(held & (old_client >= 0), clients.customer[old_client], -1)
+    old_owner = np.where(held, rows_in(clients.customer, old_client), -1)
     old_day = np.where(held, visits.day[rows], NO_DAY).astype(np.int32)
     before = contribution(state, visits, rows, held)
     was_missed = held & _is_missed(visits.status[rows])
@@ -211,13 +210,13 @@ def _apply_visits(
     visits.missed_at[rows[newly]] = clocks[named.record[lines[newly]]] // MINUTE_MS
     visits.phone[rows] = named.phone[lines]
     stays = deleted & held & (admitted < 0)
-    client = np.where(stays, old_client, admitted).astype(np.int32)
+    client = np.where(stays, old_client, admitted)
     _move_visits(state, rows, old_client, client)
-    money = np.where(deleted & held, visits.unit[rows], named.money[lines]).astype(np.int32)
+    money = np.where(deleted & held, visits.unit[rows], named.money[lines])
     place_visits(state, rows, money, held, events.today[at], window[applied])
     linked = note_visit_phone(state, named, lines, client, events.name[at], touched)
     recount(state, tally, visits, rows, before, named.record[lines], clocks)
-    owner = np.where(client >= 0, clients.customer[client], -1)
+    owner = rows_in(clients.customer, client)
     place(state, owner, old_owner, old_day, days, events.today[at], within)
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
     factual = was_attended | is_attended
@@ -226,7 +225,7 @@ def _apply_visits(
     cause = np.where(factual, changed, np.where(linked, Cause.IDENTITY, Cause.CORRECTION))
     touched.add(owner, lines, cause.astype(np.int8))
     left = (old_owner != owner) & (old_owner >= 0)
-    touched.add(old_owner[left].astype(np.int32), lines[left], Cause.CORRECTION)
+    touched.add(old_owner[left], lines[left], Cause.CORRECTION)
     moved = held & (old_client != client) & (old_client >= 0)
     return rows[moved], lines[moved]
 
@@ -273,13 +272,14 @@ def _begin_earlier(
     """Moves visits to the starts that older versions tell; nothing else of those counts."""
     visits, at = state.visits, named.source[lines]
     before = contribution(state, visits, rows)
-    day, client, owner = visits.day[rows], visits.client[rows], owners(state, rows)
+    day, client = visits.day[rows], visits.client[rows].astype(np.int64)
+    owner = rows_in(state.clients.customer, client)
     for name in _START:
         getattr(visits, name)[rows] = getattr(events, name)[at]
     days, today = visits.day[rows], events.today[at]
     within = inside(days, today, state.tenants.window[named.tenant[lines]])
     full = is_full(state, owner, days, within & (days != day))
-    _move_visits(state, rows, client, np.where(full, -1, client).astype(np.int32))
+    _move_visits(state, rows, client, np.where(full, -1, client))
     recount(state, tally, visits, rows, before, named.record[lines], clocks)
     place(state, np.where(full, -1, owner), owner, day, days, today, within)
     visits.touch(rows)
@@ -289,7 +289,7 @@ def _begin_earlier(
 
 
 def _repeats(
-    state: LaneState, rows: Rows, client: Rows, phone: I8, events: VisitColumns, at: I4
+    state: LaneState, rows: Rows, client: Rows, phone: I8, events: VisitColumns, at: Rows
 ) -> Flags:
     """The same version with the same content: nothing to do, not even a touch."""
     visits = state.visits
@@ -304,7 +304,7 @@ def _repeats(
     return repeats
 
 
-def _is_alike(state: LaneState, rows: Rows, events: VisitColumns, at: I4) -> Flags:
+def _is_alike(state: LaneState, rows: Rows, events: VisitColumns, at: Rows) -> Flags:
     """Whether what triggers go by is as it was."""
     alike = np.ones(len(rows), np.bool_)
     for name in _TELLING:
@@ -326,7 +326,7 @@ def _store(
     state: LaneState,
     rows: Rows,
     events: VisitColumns,
-    at: I4,
+    at: Rows,
     held: Flags,
     deleted: Flags,
 ) -> None:

@@ -27,7 +27,7 @@ def winbacks(state: LaneState, customers: Rows, last_day: I4) -> Coming:
     for slot in rules.slots if len(came) else ():
         tenants = state.customers.tenant[customers[came]]
         own = rules.key[tenants, slot] != 0
-        owner, tenants = came[own].astype(np.int32), tenants[own]
+        owner, tenants = came[own], tenants[own]
         day = last_day[owner].astype(np.int64)
         local = (day + rules.column("after_days")[tenants, slot]) * DAY_MS
         local += rules.column("at_minute")[tenants, slot] * MINUTE_MS

@@ -227,7 +227,7 @@ def _completed(batch: Any, kinds: Mapping[str, Column]) -> Any:
 
 
 def _changed(table: Table) -> Rows:
-    return np.flatnonzero(table.changed[: table.rows]).astype(np.int32)
+    return np.flatnonzero(table.changed[: table.rows])
 
 
 def _arrow_type(kind: Column) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from schemas.batch import I4
 from schemas.keys import row_keys
-from state.index import U8
+from state.index import U8, Rows
 from state.table import Column, Table
 
 CROWD = 30
@@ -27,7 +27,7 @@ class Crowds(Table):
         "day": Column("i4"),
         "placed": Column("i4"),
     }
-    tenant: I4
+    tenant: Rows
     day: I4
     placed: I4
 

@@ -30,7 +30,7 @@ class DueColumn:
 
     def rebuild(self) -> None:
         """Recomputes every due instant from the stored columns."""
-        self.refresh(np.arange(self._customers.rows, dtype=np.int32))
+        self.refresh(np.arange(self._customers.rows, dtype=np.int64))
 
     def refresh(self, rows: Rows) -> None:
         """Takes the least of the due columns of these customers."""
@@ -54,5 +54,5 @@ class DueColumn:
             due = self._customers.due[start : min(start + (1 << _SHIFT), self._customers.rows)]
             # A block's minimum only sinks as rows are refreshed: what it really is, is read here.
             self._least[block] = due.min(initial=NEVER)
-            found.append(np.flatnonzero(due <= instant).astype(np.int32) + np.int32(start))
-        return np.concatenate(found) if found else np.zeros(0, np.int32)
+            found.append(np.flatnonzero(due <= instant) + start)
+        return np.concatenate(found) if found else np.zeros(0, np.int64)

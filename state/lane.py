@@ -166,7 +166,7 @@ class LaneState:
         known = self._word_rows
         return np.array(
             [-1 if t is None else known[t] if t in known else self._add_word(t) for t in texts],
-            np.int32,
+            np.int64,
         )
 
     def places_of(self, tenants: list[int], branches: list[str | None]) -> Rows:
@@ -177,7 +177,7 @@ class LaneState:
                 known[named] if named in known else self._add_place(*named)
                 for named in zip(tenants, branches, strict=True)
             ],
-            np.int32,
+            np.int64,
         )
 
     def _add_place(self, tenant: int, branch: str | None) -> int:
@@ -200,7 +200,7 @@ class LaneState:
         settings = self.tenants.settings[int(self.places.tenant[place])]
         return self.zones.code(settings.zone_of(self.places.branch[place]))
 
-    def tenant_day(self, tenants: NDArray[np.int32], instants: I8) -> NDArray[np.int32]:
+    def tenant_day(self, tenants: Rows, instants: I8) -> NDArray[np.int32]:
         """Tenant-local calendar days of instants."""
         return self.zones.day(self.tenants.zone[tenants], instants)
 

@@ -15,7 +15,7 @@ from schemas.batch import I1, I4, I8, NONE
 from schemas.keys import mix
 from state.chains import walk
 from state.index import Rows
-from state.runs import ends
+from state.runs import ends, in_order
 from state.table import Column, Table
 from state.tables import NO_DAY, UNCOUNTED, Flags, Scopes, Visits
 
@@ -146,7 +146,7 @@ class UnitVisits:
         """Visits that name these money units, with the line of each."""
         visits = self._visits
         heads = self._first[self._buckets(scopes, numbers)]
-        lines, rows = walk(heads, visits.next_same, np.arange(len(heads), dtype=np.int32))
+        lines, rows = walk(heads, visits.next_same, np.arange(len(heads), dtype=np.int64))
         same = (visits.money_unit[rows] == numbers[lines]).nonzero()[0]
         same = same[visits.scope[rows[same]] == scopes[lines[same]]]
         return lines[same], rows[same]
@@ -158,7 +158,7 @@ class UnitVisits:
     def _link(self, rows: Rows) -> None:
         visits = self._visits
         bucket = self._buckets(visits.scope[rows], visits.money_unit[rows])
-        order = np.argsort(bucket, kind="stable")
+        order = in_order(bucket)
         rows, bucket = rows[order], bucket[order]
         last = ends(bucket)
         first = np.ones(len(rows), np.bool_)

@@ -67,7 +67,7 @@ class Table:
 
     def live(self) -> Rows:
         """All rows in use, ascending."""
-        return np.flatnonzero(self.key[: self.rows]).astype(np.int32)
+        return np.flatnonzero(self.key[: self.rows])
 
     def find_or_add(self, keys: U8) -> tuple[Rows, NDArray[np.bool_]]:
         """Rows of the keys, which may repeat; fresh rows for unknown ones.
@@ -118,9 +118,9 @@ class Table:
         first = self.rows
         self._reserve(first + appended)
         self._begin(first + appended)
-        rows = np.arange(first, first + appended, dtype=np.int32)
+        rows = np.arange(first, first + appended, dtype=np.int64)
         if reused:
-            rows = np.concatenate([np.array(reused, np.int32), rows])
+            rows = np.concatenate([np.array(reused, np.int64), rows])
         self.key[rows] = keys
         self.index.add(rows)
         self.changed[rows] = True

@@ -171,7 +171,7 @@ class Tenants(Table):
         for row in rows.tolist():
             self._name_thresholds(row)
 
-    def boundaries_on(self, tenants: I4, days: I4) -> tuple[I8, I8]:
+    def boundaries_on(self, tenants: Rows, days: I4) -> tuple[I8, I8]:
         """Lower bounds of M 3 and M 2 for customers who are in these days."""
         old = days < self.bounds_day[tenants]
         big = np.where(old, self.big_before[tenants], self.big[tenants])
@@ -213,7 +213,7 @@ class Tenants(Table):
 
     def whose_midnight(self, midnight_ms: int) -> Rows:
         """Tenants whose next midnight this is."""
-        return np.flatnonzero(self.midnight_ms[: self.rows] == midnight_ms).astype(np.int32)
+        return np.flatnonzero(self.midnight_ms[: self.rows] == midnight_ms)
 
     def _apply(self, row: int, settings: TenantSettings) -> None:
         while len(self.settings) <= row:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.zones import zone as rules_of
+from state.rows_plain import Rows
 
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
@@ -82,23 +83,23 @@ class Zones:
             self._offset_ms = np.concatenate([self._offset_ms, np.array(offsets, np.int64) * 1000])
         return code
 
-    def to_local(self, zones: I4, instants: I8) -> I8:
+    def to_local(self, zones: Rows, instants: I8) -> I8:
         """The wall clock of each instant in each zone."""
         return instants + self._offsets(self._utc, zones, instants)
 
-    def to_instant(self, zones: I4, locals_: I8) -> I8:
+    def to_instant(self, zones: Rows, locals_: I8) -> I8:
         """The instant of each wall clock in each zone."""
         return locals_ - self._offsets(self._local, zones, locals_)
 
-    def day(self, zones: I4, instants: I8) -> I4:
+    def day(self, zones: Rows, instants: I8) -> I4:
         """Local calendar days since 1970-01-01."""
         return (self.to_local(zones, instants) // DAY_MS).astype(np.int32)
 
-    def midnight(self, zones: I4, days: I4) -> I8:
+    def midnight(self, zones: Rows, days: I4) -> I8:
         """The instant at which each local day begins."""
         return self.to_instant(zones, days.astype(np.int64) * DAY_MS)
 
-    def _offsets(self, table: I8, zones: I4, times: I8) -> I8:
+    def _offsets(self, table: I8, zones: Rows, times: I8) -> I8:
         keys = zones.astype(np.int64)
         keys <<= _BITS
         keys += times // 1000
