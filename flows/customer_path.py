@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from flows.stories import masked
-from operators.texts import instant_text
 from schemas.outputs import Command, Decision, Profile, SegmentChange, instant_ms
+from schemas.texts import instant_text
 
 Facts = dict[str, Any]
 

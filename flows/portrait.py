@@ -18,9 +18,9 @@ from operators.consent import told_consents
 from operators.features import history_of
 from operators.money import payment_money, visit_money
 from operators.progress import LEVELS
-from operators.texts import day_text, instant_text, wall_text
 from schemas.batch import ATTENDED, DELETED, NONE, SERVICES_SEPARATOR
 from schemas.outputs import Consent
+from schemas.texts import day_text, instant_text, wall_text
 from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.bookings import runs_of
 from operators.coming import Coming, coming, joined, visit_marks
 from operators.features import History
 from schemas.batch import ATTENDED, I4, I8, NONE
@@ -78,7 +79,10 @@ def after_visits(
 def visits_of_days(
     state: LaneState, history: History, owner: Rows, start_ms: I8
 ) -> dict[int, list[int]]:
-    """All attended visits of days that begin for their owners at these starts, under the first."""
+    """Attended visits of days that begin for their owners at these starts, under the first.
+
+    Of those days that have more than one.
+    """
     visits = state.visits
     size = int(history.owner.max(initial=-1)) + 1
     first_ms, last_ms = np.full(size, np.iinfo(np.int64).max), np.full(size, NONE)
@@ -88,9 +92,7 @@ def visits_of_days(
     near = visits.status[history.visit] == ATTENDED
     near &= (start >= first_ms[history.owner]) & (start < last_ms[history.owner])
     days = _days(state, history.owner[near], history.visit[near])
-    starts, rows = days.first.tolist(), days.visit.tolist()
-    ends = [*starts[1:], len(rows)]
-    return {rows[begin]: rows[begin:end] for begin, end in zip(starts, ends, strict=True)}
+    return runs_of(days.visit, days.first)
 
 
 def _lasts_ms(state: LaneState, visits: Rows) -> I8:

@@ -28,10 +28,10 @@ from operators.owed import Dues, Owed
 from operators.profiles import speakers
 from operators.rebooks import rebooks
 from operators.segments import own_day
-from operators.texts import day_text
 from operators.winback import winbacks
 from schemas.batch import I4, I8
-from schemas.outputs import Visit
+from schemas.forms import KEY, PLAIN, Form
+from schemas.texts import day_text
 from state.index import U8, Rows
 from state.lane import LaneState
 from state.tables import NEVER, Flags
@@ -54,6 +54,7 @@ _KEPT_MS = {
     "winback": 400 * DAY_MS,
 }
 _ALONE = frozenset({"birthday", "winback", "reply"})  # they are about no visit
+_OCCASION = Form(PLAIN, b":", KEY, b":", PLAIN)
 _VISITED = ("after_visit", "rebook", "winback", "no_show")
 
 
@@ -306,7 +307,7 @@ def keep_occasions(state: LaneState, mark: U8, rule: I4, about: I8 | None, due_m
     return rows
 
 
-_Tellings = tuple[list[str], Sequence[Visit | None], Sequence[str | None]]
+_Tellings = tuple[list[str], Sequence[bytes | None], Sequence[str | None]]
 
 
 def _tellings(
@@ -315,19 +316,15 @@ def _tellings(
     """What each occasion is called, and the visit and branch that it is about."""
     subjects = due.subject.tolist()
     if kind in _ALONE or history is None:
-        named = day_text if kind == "winback" else str
-        ids = state.customers.id[customers].astype("U32").tolist()
-        nothing = [None] * len(ids)
-        occasions = [f"{kind}:{who}:{named(of)}" for who, of in zip(ids, subjects, strict=True)]
-        return occasions, nothing, nothing
+        named = list(map(day_text if kind == "winback" else str, subjects))
+        told = _OCCASION.fill([kind] * len(named), state.customers.id[customers], named)
+        nothing = [None] * len(named)
+        return list(map(bytes.decode, told)), nothing, nothing
     visits, places = state.visits, state.places
     rows = due.subject
     start, place = visits.start_ms[rows], visits.place[rows]
     local = state.zones.to_local(places.zone[place], start)
-    groups = [[row] for row in subjects]
-    if kind == "after_visit":
-        listed = visits_of_days(state, history, due.owner, start)
-        groups = [listed[row] for row in subjects]
-    told = told_visits(state, groups, start, local)
+    several = visits_of_days(state, history, due.owner, start) if kind == "after_visit" else {}
+    told = told_visits(state, rows, several, start, local)
     branches = [branch or None for branch in places.branch[place].tolist()]
     return visit_occasions(state, rows, start), told, branches

@@ -24,9 +24,9 @@ from operators.identify import INCOMING, STATUS, Named
 from operators.moments import Moment
 from operators.owed import Owed
 from operators.people import alias_rows, aliases_of
-from operators.texts import instant_text
 from schemas.batch import I8
 from schemas.outputs import Tombstone
+from schemas.texts import instant_text
 from state.chains import rows_in, unchain
 from state.due import DUE_COLUMNS
 from state.index import Rows

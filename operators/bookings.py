@@ -1,64 +1,80 @@
 """Write visits as commands tell them, and the occasions that they are: many at once.
 
 In:    rows of visits, with the instants at which they start
-Out:   ``Visit``; ``visit:<provider>:<branch>:<id>@<start minute>``
+Out:   ``Visit`` as JSON; ``visit:<provider>:<branch>:<id>@<start minute>``
 State: read only
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from operators.texts import instant_texts, minute_text
 from schemas.batch import I8, SERVICES_SEPARATOR
+from schemas.forms import INSTANT, JSON, MINUTE, PLAIN, TEXT, WALL, Form
 from schemas.outputs import Visit
+from schemas.texts import instant_text, wall_text
 from state.index import Rows
 from state.lane import LaneState
 
+_ENCODE = msgspec.json.Encoder().encode
+_VISIT = Form(
+    *(b'{"ids":[', TEXT, b'],"starts_at":', INSTANT, b',"local_start":"', WALL),
+    *(b'","services":', JSON, b',"staff":', JSON, b"}"),
+)
+_OCCASION = Form(b"visit:", PLAIN, b":", PLAIN, b":", PLAIN, b"@", MINUTE)
+
 
 def told_visits(
-    state: LaneState, groups: Sequence[Sequence[int]], start_ms: I8, local_ms: I8
-) -> list[Visit]:
-    """A ``Visit`` for each group of rows, which are in order of their start.
+    state: LaneState, firsts: Rows, several: dict[int, list[int]], start_ms: I8, local_ms: I8
+) -> list[bytes]:
+    """A ``Visit`` for each day's first row; ``several`` has all rows of days that have more.
 
-    ``start_ms`` and ``local_ms`` are when each group starts, and what the clock on the wall says.
+    ``start_ms`` and ``local_ms`` are when each day starts, and what the clock on the wall says.
     """
     visits, words = state.visits, state.words.text
-    firsts = np.fromiter((group[0] for group in groups), np.int32, len(groups))
-    told = []
-    for group, identity, service, name, start, local in zip(
-        groups,
+    told = _VISIT.fill(
         visit_ids(state, firsts),
-        visits.services[firsts].tolist(),
-        visits.staff[firsts].tolist(),
-        instant_texts(start_ms),
-        instant_texts(local_ms),
-        strict=True,
-    ):
-        assert start is not None
-        assert local is not None
-        if len(group) == 1:
-            services = service_titles(state, service)
-            staff = [words[name]] if name >= 0 else []
-            told.append(Visit([identity], start, local[:-1], services, staff))
-        else:
-            told.append(_several(state, group, start, local[:-1]))
+        start_ms,
+        local_ms,
+        _each_told(visits.services[firsts], lambda word: service_titles(state, word)),
+        _each_told(visits.staff[firsts], lambda word: [words[word]] if word >= 0 else []),
+    )
+    for at, row in enumerate(firsts.tolist()) if several else ():
+        if row in several:
+            start, local = instant_text(start_ms.item(at)), wall_text(local_ms.item(at))
+            told[at] = _ENCODE(_several(state, several[row], start, local))
     return told
+
+
+def runs_of(visits: Rows, starts: NDArray[np.intp]) -> dict[int, list[int]]:
+    """Runs of more than one visit, each under its first; ``starts`` are where runs begin."""
+    sizes = np.diff(starts, append=len(visits))
+    longer = (sizes > 1).nonzero()[0]
+    return {
+        visits.item(start): visits[start : start + size].tolist()
+        for start, size in zip(starts[longer].tolist(), sizes[longer].tolist(), strict=True)
+    }
+
+
+def _each_told(words: Rows, tell: Callable[[int], list[str]]) -> list[bytes]:
+    """The JSON of what each word tells; most words come again."""
+    known, place = np.unique(words, return_inverse=True)
+    told = np.array([_ENCODE(tell(word)) for word in known.tolist()], np.object_)
+    texts: list[bytes] = told[place].tolist()
+    return texts
 
 
 def visit_occasions(state: LaneState, visits: Rows, start_ms: I8) -> list[str]:
     """What the occasions of visits at their starts are called."""
     scopes, scope = state.scopes, state.visits.scope[visits]
     provider, branch = scopes.provider[scope].tolist(), scopes.branch[scope].tolist()
-    return [
-        f"visit:{each}:{place}:{identity}@{minute_text(start)}"
-        for each, place, identity, start in zip(
-            provider, branch, visit_ids(state, visits), start_ms.tolist(), strict=True
-        )
-    ]
+    told = _OCCASION.fill(provider, branch, visit_ids(state, visits), start_ms)
+    return list(map(bytes.decode, told))
 
 
 def visit_ids(state: LaneState, visits: Rows) -> list[str]:

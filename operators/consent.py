@@ -17,10 +17,10 @@ import numpy as np
 
 from operators.clients import Cause, TouchedRows
 from operators.identify import INCOMING, Named
-from operators.texts import instant_text
 from schemas.batch import I1, I8, NONE, Batch, Objects
 from schemas.consent_words import IN, OUT, said
 from schemas.outputs import Consent
+from schemas.texts import instant_text
 from state.chains import rows_in, walk
 from state.index import Rows
 from state.lane import LaneState

@@ -10,40 +10,37 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from operators.profiles import Standing, digits
-from operators.texts import instant_texts
+from operators.profiles import Standing, scored
 from schemas.aggregates import CustomerSegments
+from schemas.forms import INSTANT, KEY, NUMBER, PLAIN, TEXT, Form, form_of
 from state.lane import LaneState
 
 _ENCODE = msgspec.json.Encoder().encode
+_SCORE = form_of(CustomerSegments, TEXT, KEY, KEY, *[NUMBER] * 6, INSTANT, NUMBER)
+_KEY = Form(b"customer_segments/", PLAIN, b"/", KEY)
 
 
-def changed_scores(state: LaneState, standing: Standing) -> tuple[Standing, list[str], list[bytes]]:
+def changed_scores(
+    state: LaneState, standing: Standing
+) -> tuple[Standing, list[bytes], list[bytes]]:
     """The lines that are to be told, their keys and their JSON."""
     standing = standing.take(np.flatnonzero(standing.score_changed))
     tenants = state.tenants.name[standing.tenant].tolist()
-    customers = standing.customer_ids()
-    columns = (
+    values = _SCORE.fill(
         tenants,
-        customers,
-        *zip(*map(digits, standing.segment.tolist()), strict=True),
+        standing.key,
+        *scored(standing.segment),
         standing.recency(),
-        standing.frequency.tolist(),
-        standing.monetary.tolist(),
-        instant_texts(standing.last_visit_ms),
-        standing.changed_at.tolist(),
+        standing.frequency,
+        standing.monetary,
+        standing.last_visit_ms,
+        standing.changed_at,
     )
-    values = list(map(_ENCODE, map(CustomerSegments, *columns))) if tenants else []
-    return standing, _keys(tenants, customers), values
+    return standing, _KEY.fill(tenants, standing.key), values
 
 
-def blank_score(tenant: str, customer: str, position: int) -> tuple[str, bytes]:
+def blank_score(tenant: str, customer: str, position: int) -> tuple[bytes, bytes]:
     """Key and row of a customer whose id is merged into another or forgotten: nothing is left."""
-    (key,) = _keys([tenant], [customer])
+    (key,) = _KEY.fill([tenant], np.array([customer.encode()]))
     row = CustomerSegments(tenant, customer, "", None, None, None, None, 0, 0, None, position)
     return key, _ENCODE(row)
-
-
-def _keys(tenants: list[str], customers: list[str]) -> list[str]:
-    named = zip(tenants, customers, strict=True)
-    return [f"customer_segments/{tenant}/{customer}" for tenant, customer in named]

@@ -27,10 +27,10 @@ from operators.restate import (
     next_telling,
     restate,
 )
-from operators.texts import day_text, segment_text
 from schemas.aggregates import SegmentDaily, SegmentFlowDaily, VisitsDaily
 from schemas.batch import ATTENDED, I4, I8
 from schemas.keys import row_keys
+from schemas.texts import day_text, segment_text
 from state.chains import rows_in
 from state.days import DAYS_KEPT, FlowDays, SegmentDays
 from state.index import Rows

@@ -21,9 +21,9 @@ from operators.commands import commands_of
 from operators.contacts import keep_contacts
 from operators.gate import HOLDOUT, PASSED, QUIET_HOURS, REASONS, Asked, Verdicts, judge
 from operators.held import hold
-from operators.owed import Dues, Owed, joined_dues, rule_texts
-from operators.texts import instant_texts
+from operators.owed import Dues, Owed, joined_dues
 from schemas.batch import I4, Objects
+from schemas.forms import INSTANT, KEY, NUMBER, TEXT, form_of
 from schemas.keys import command_ids, decision_ids, text_keys
 from schemas.outputs import Decision, Outcome, decode_command
 from state.lane import LaneState
@@ -31,6 +31,7 @@ from state.messages import command_keys
 from state.tables import DECIDED, HELD, SENT
 
 _ENCODE = msgspec.json.Encoder().encode
+_DECISION = form_of(Decision, TEXT, TEXT, TEXT, KEY, TEXT, TEXT, TEXT, INSTANT, NUMBER)
 
 _OUTCOMES: tuple[Outcome, ...] = tuple(
     "sent"
@@ -93,25 +94,19 @@ def _owe_decisions(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdict
     lines = np.flatnonzero(~asked.held | (verdicts.reason != QUIET_HOURS))
     customers, reasons = asked.customer[lines], verdicts.reason[lines].tolist()
     identities, triggers = _at(lines, asked.identity), _at(lines, asked.trigger)
-    position = asked.position[lines]
-    # In the order of Decision's fields, so that no line takes a call of Python.
-    values = map(
-        _ENCODE,
-        map(
-            Decision,
-            decision_ids(identities, [_PHASES[verdict] for verdict in reasons]),
-            identities,
-            state.tenants.name[asked.tenant[lines]].tolist(),
-            state.customers.id[customers].astype("U32").tolist(),
-            triggers,
-            [_OUTCOMES[verdict] for verdict in reasons],
-            [REASONS[verdict] for verdict in reasons],
-            instant_texts(asked.made_ms[lines]),
-            position.tolist(),
-        ),
+    position, keys = asked.position[lines], state.customers.id[customers]
+    values = _DECISION.fill(
+        decision_ids(identities, [_PHASES[verdict] for verdict in reasons]),
+        identities,
+        state.tenants.name[asked.tenant[lines]].tolist(),
+        keys,
+        triggers,
+        [_OUTCOMES[verdict] for verdict in reasons],
+        [REASONS[verdict] for verdict in reasons],
+        asked.made_ms[lines],
+        position,
     )
-    keys, rules = state.customers.id[customers].tolist(), rule_texts(triggers, identities)
-    owed.decided("decisions", position, asked.due_ms[lines], keys, rules, values)
+    owed.decided("decisions", position, asked.due_ms[lines], keys, triggers, identities, values)
     for verdict, times in Counter(reasons).items():
         owed.counts["decisions", _OUTCOMES[verdict], REASONS[verdict] or ""] += times
 
@@ -130,9 +125,8 @@ def _owe_commands(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
     channels = _channel_lists(state, rules, verdicts.channels[passed].tolist())
     values = commands_of(state, asked, passed, channels)
     identities, position = _at(passed, asked.identity), asked.position[passed]
-    keys = state.customers.id[customers].tolist()
-    told = rule_texts(_at(passed, asked.trigger), identities)
-    owed.decided("commands", position, asked.due_ms[passed], keys, told, values)
+    keys, triggers = state.customers.id[customers], _at(passed, asked.trigger)
+    owed.decided("commands", position, asked.due_ms[passed], keys, triggers, identities, values)
     commands[passed] = values
     return commands
 
@@ -162,5 +156,5 @@ def withdraw(owed: Owed, sent: bytes, now_ms: int, position: int) -> None:
     command = decode_command(sent)
     value = _ENCODE(msgspec.structs.replace(command, withdrawn=True))
     customer, trigger, identity = command.customer_id, command.trigger, command.command_id
-    owed.command(position, now_ms, customer.encode(), trigger, identity, value)
+    owed.add("commands", position, now_ms, customer.encode(), trigger, value, identity)
     owed.withdrawal(identity, command.tenant, customer, trigger, now_ms, position)

@@ -12,9 +12,9 @@ import numpy as np
 from operators.moments import Moment
 from operators.owed import Dues, Owed
 from operators.segments import Codes
-from operators.texts import minute_text, segment_text
 from schemas.batch import I4, I8
 from schemas.keys import mix, row_keys
+from schemas.texts import minute_text, segment_text
 from state.index import Rows
 from state.lane import LaneState
 from state.zones import MINUTE_MS

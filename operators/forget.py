@@ -27,11 +27,11 @@ from operators.held import withdraw_all_of
 from operators.messages import keep_commands
 from operators.owed import Owed
 from operators.restate import Passage
-from operators.texts import instant_text
 from operators.tombstones import find_tombstones, ids_of, stand
 from schemas.batch import DELETED, NOBODYS, NONE, ForgetEvent
 from schemas.keys import alias_customer_id
 from schemas.outputs import Tombstone
+from schemas.texts import instant_text
 from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState

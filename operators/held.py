@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,14 +17,10 @@ from operators.owed import Dues, Owed
 from operators.quiet import window_ends, windows_of
 from schemas.batch import I8
 from schemas.keys import command_id
-from schemas.outputs import Visit
 from state.index import Rows
 from state.lane import LaneState
 from state.runs import distinct
 from state.tables import HELD, NEVER, WITHDRAWN
-
-_ENCODE = msgspec.json.Encoder().encode
-_DECODE = msgspec.json.Decoder(Visit).decode
 
 
 @dataclass(slots=True)
@@ -53,8 +48,7 @@ def hold(state: LaneState, asked: Asked, lines: NDArray[np.intp]) -> None:
     table.mark[rows] = asked.mark[lines]
     for row, line in zip(rows.tolist(), lines.tolist(), strict=True):
         table.trigger[row], table.occasion[row] = asked.trigger[line], asked.occasion[line]
-        table.branch[row], visit = asked.branch[line], asked.visit[line]
-        table.visit[row] = None if visit is None else _ENCODE(visit)
+        table.branch[row], table.visit[row] = asked.branch[line], asked.visit[line]
     _, end = windows_of(state, tenant, state.tenants.rules.marketing[asked.rule[lines]])
     release = window_ends(state, asked.zone[lines], asked.now_ms[lines], end)
     table.release_ms[rows] = release
@@ -171,7 +165,7 @@ def _queue(state: LaneState, owed: Owed, rows: Rows, made_ms: I8, now_ms: I8, po
         now_ms=now_ms,
         position=position,
         expires_ms=table.expires_ms[rows],
-        visit=[None if visit is None else _DECODE(visit) for visit in table.visit[rows].tolist()],
+        visit=table.visit[rows].tolist(),
         branch=table.branch[rows].tolist(),
         mark=table.mark[rows],
         held=np.ones(len(rows), np.bool_),

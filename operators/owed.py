@@ -11,25 +11,26 @@ customer's own events, which no cut of the log can change.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from itertools import chain, repeat
-from operator import itemgetter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
-import xxhash
+from numpy.typing import NDArray
 
 from operators.customer_segments import blank_score, changed_scores
 from operators.profiles import Standing, encoded_profiles, joined, standing_order
 from operators.restate import Differences, Restated
-from operators.texts import instant_text
 from schemas.batch import I1, I4, I8, STREAMS, Message
+from schemas.forms import hash_sum, messages_of
 from schemas.keys import decision_id
-from schemas.outputs import Decision, Tombstone, Visit
+from schemas.outputs import Decision, Tombstone
+from schemas.texts import instant_text
 from state.index import U8, Rows
 from state.lane import LaneState
+from state.runs import begins
 from state.tables import Flags
 
 _ENCODER = msgspec.json.Encoder()
@@ -37,7 +38,48 @@ DIGEST_MASK = (1 << 64) - 1
 _LAST = "~"
 """A rule that sorts behind what else is told of the same key at once."""
 
-_Line = tuple[int, int, bytes, str, int, bytes]
+
+@dataclass(slots=True)
+class _Lines:
+    """Messages of one stream in the order of adding, and what else they are sorted by.
+
+    Of one position, instant and key the rule decides, and then the command: visits of one customer
+    may be due under one rule at once.
+    """
+
+    position: list[int] = field(default_factory=list)
+    due_ms: list[int] = field(default_factory=list)
+    key: list[bytes] = field(default_factory=list)
+    rule: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    value: list[bytes] = field(default_factory=list)
+
+    def extend(self, *columns: list[Any]) -> None:
+        """Adds lines, column by column."""
+        for name, told in zip(_Lines.__slots__, columns, strict=True):
+            getattr(self, name).extend(told)
+
+    def in_order(self) -> list[Message]:
+        """The messages in their final order."""
+        if not self.position:
+            return []
+        columns = np.array(self.key), np.array(self.due_ms), np.array(self.position)
+        order = np.lexsort(columns)
+        self._part_equals(order, begins(*(column[order] for column in columns)))
+        return messages_of(order, self.position, self.key, self.value)
+
+    def _part_equals(self, order: NDArray[np.intp], first: Flags) -> None:
+        """Puts lines in order that nothing but their rules and commands tells apart."""
+        if first.all():
+            return
+        starts = first.nonzero()[0]
+        sizes = np.diff(starts, append=len(order))
+        for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
+            alike = order[start : start + size].tolist()
+            order[start : start + size] = sorted(alike, key=self._rule_of)
+
+    def _rule_of(self, line: int) -> str:
+        return f"{self.rule[line]}\x1f{self.command[line]}"
 
 
 @dataclass(slots=True)
@@ -74,7 +116,7 @@ class Dues:
 
     ``due_ms`` is the due minute, ``made_ms`` the moment that the outputs tell, ``now_ms`` the lane
     clock at the record ``position`` that brought it about. ``mark`` is the row of the occasion;
-    ``held``: it has waited for the end of a quiet window.
+    ``visit`` is JSON. ``held``: it has waited for the end of a quiet window.
     """
 
     customer: Rows
@@ -85,7 +127,7 @@ class Dues:
     now_ms: I8
     position: I8
     expires_ms: I8
-    visit: Sequence[Visit | None]
+    visit: Sequence[bytes | None]
     branch: Sequence[str | None]
     mark: Rows
     held: Flags
@@ -96,7 +138,7 @@ def joined_dues(parts: list[Dues]) -> Dues:
     if len(parts) == 1:
         return parts[0]
     columns: list[Any] = []
-    for name in (field.name for field in fields(Dues)):
+    for name in (each.name for each in fields(Dues)):
         column = [getattr(part, name) for part in parts]
         told = type(column[0]) is list
         columns.append(list(chain.from_iterable(column)) if told else np.concatenate(column))
@@ -118,22 +160,27 @@ class Owed:
         self.funnel: list[Differences] = []
         self.uplift: list[Differences] = []
         self.counts: Counter[tuple[str, ...]] = Counter()
-        self._lines: dict[str, list[_Line]] = {stream: [] for stream in STREAMS}
+        self._lines = {stream: _Lines() for stream in STREAMS}
         self._standings: list[Standing] = []
 
     def add(
-        self, stream: str, position: int, due_ms: int, key: bytes, rule: str, value: bytes
+        self,
+        stream: str,
+        position: int,
+        due_ms: int,
+        key: bytes,
+        rule: str,
+        value: bytes,
+        command: str = "",
     ) -> None:
-        """Owes one encoded message."""
-        lines = self._lines[stream]
-        lines.append((position, due_ms, key, rule, len(lines), value))
+        """Owes one encoded message; ``rule`` and ``command`` are those of ``decided``."""
+        self._lines[stream].extend([position], [due_ms], [key], [rule], [command], [value])
 
     def decision(self, due_ms: int, decision: Decision) -> None:
         """Owes a decision."""
-        key = decision.customer_id.encode()
+        key, rule, command = decision.customer_id.encode(), decision.trigger, decision.command_id
         value = _ENCODER.encode(decision)
-        (rule,) = rule_texts([decision.trigger], [decision.command_id])
-        self.add("decisions", decision.position, due_ms, key, rule, value)
+        self.add("decisions", decision.position, due_ms, key, rule, value, command)
         self.counts["decisions", decision.outcome, decision.reason or ""] += 1
 
     def withdrawal(
@@ -155,28 +202,19 @@ class Owed:
             ),
         )
 
-    def command(
-        self, position: int, due_ms: int, key: bytes, trigger: str, identity: str, value: bytes
-    ) -> None:
-        """Owes an encoded command; ``key`` is its customer's id."""
-        (rule,) = rule_texts([trigger], [identity])
-        self.add("commands", position, due_ms, key, rule, value)
-
     def decided(
         self,
         stream: str,
         position: I8,
         due_ms: I8,
-        keys: Iterable[bytes],
-        rules: Iterable[str],
-        values: Iterable[bytes],
+        keys: NDArray[np.bytes_],
+        rules: list[str],
+        commands: list[str],
+        values: list[bytes],
     ) -> None:
-        """Owes many encoded commands or decisions; ``rules`` are as ``rule_texts`` gives them."""
-        lines = self._lines[stream]
-        first, count = len(lines), len(position)
-        numbers = range(first, first + count)
-        places = (position.tolist(), due_ms.tolist(), keys, rules)
-        lines += zip(*places, numbers, values, strict=True)
+        """Owes many encoded commands or decisions: by which triggers, under which commands' ids."""
+        places = position.tolist(), due_ms.tolist()
+        self._lines[stream].extend(*places, keys.tolist(), rules, commands, values)
 
     def tombstone(self, due_ms: int, tombstone: Tombstone) -> None:
         """Owes the last line of an id that is no more, and an empty score."""
@@ -184,19 +222,17 @@ class Owed:
         value = _ENCODER.encode(tombstone)
         self.add("profiles", tombstone.position, due_ms, key, "", value)
         named, value = blank_score(tombstone.tenant, tombstone.customer_id, tombstone.position)
-        self.add("aggregates", tombstone.position, due_ms, named.encode(), _LAST, value)
+        self.add("aggregates", tombstone.position, due_ms, named, _LAST, value)
 
     def profiles(self, standing: Standing) -> None:
         """Owes a profile for each line; they are written when the batch is over."""
         self._standings.append(standing)
 
-    def rows(self, keys: Iterable[str], owed_at: I8, due_ms: I8, values: Iterable[bytes]) -> None:
+    def rows(self, keys: list[bytes], owed_at: I8, due_ms: I8, values: list[bytes]) -> None:
         """Owes rows of the aggregates, each under its table and key."""
-        lines = self._lines["aggregates"]
-        first, count = len(lines), len(owed_at)
-        numbers = range(first, first + count)
-        places = (owed_at.tolist(), due_ms.tolist(), map(str.encode, keys))
-        lines += zip(*places, repeat("", count), numbers, values, strict=True)
+        nothing = [""] * len(keys)
+        places = owed_at.tolist(), due_ms.tolist()
+        self._lines["aggregates"].extend(*places, keys, nothing, nothing, values)
 
     def restated(
         self,
@@ -209,24 +245,17 @@ class Owed:
         columns = told.columns() if measures is None else measures
         values = map(row, *names, *columns, told.position.tolist())
         table = row.__struct_config__.tag
-        keys = [f"{table}/{'/'.join(parts)}" for parts in zip(*names, strict=True)]
-        self.rows(keys, told.owed_at, told.due_ms, map(_ENCODER.encode, values))
+        keys = [f"{table}/{'/'.join(parts)}".encode() for parts in zip(*names, strict=True)]
+        self.rows(keys, told.owed_at, told.due_ms, list(map(_ENCODER.encode, values)))
 
     def streams(self, state: LaneState) -> dict[str, list[Message]]:
         """Everything owed, in final order."""
-        ordered = {}
         standing = joined(self._standings) if self._standings else None
         if standing is not None:
             standing = standing.take(standing_order(standing))
             scores, keys, values = changed_scores(state, standing)
             self.rows(keys, scores.owed_at, scores.due_ms, values)
-        for stream, lines in self._lines.items():
-            lines.sort()
-            ordered[stream] = _messages(
-                [line[0] for line in lines],
-                [line[2] for line in lines],
-                [line[5] for line in lines],
-            )
+        ordered = {stream: lines.in_order() for stream, lines in self._lines.items()}
         if standing is not None:
             ordered["profiles"] = self._with_tombstones(standing, encoded_profiles(state, standing))
         return ordered
@@ -235,37 +264,14 @@ class Owed:
         """Of one position, instant and customer the tombstone is the last word."""
         positions, keys = standing.owed_at.tolist(), standing.key.tolist()
         stones = self._lines["profiles"]
-        if not stones:
-            return _messages(positions, keys, profiles)
-        lines = list(zip(positions, standing.due_ms.tolist(), keys, profiles, strict=True))
-        lines += [(position, due, key, value) for position, due, key, _, _, value in stones]
-        lines.sort(key=itemgetter(0, 1, 2))
-        return _messages(
-            [line[0] for line in lines], [line[2] for line in lines], [line[3] for line in lines]
-        )
-
-
-def rule_texts(triggers: Iterable[str], command_ids: Iterable[str]) -> list[str]:
-    """Visits of one customer may be due under one rule at once: their commands tell them apart."""
-    return [
-        f"{trigger}\x1f{identity}" for trigger, identity in zip(triggers, command_ids, strict=True)
-    ]
-
-
-def _messages(
-    positions: Iterable[int], keys: Iterable[bytes], values: Iterable[bytes]
-) -> list[Message]:
-    # As many tuples as there are outputs: made in C, without a call of Python for each.
-    lines = zip(positions, keys, values, strict=True)
-    return list(map(tuple.__new__, repeat(Message), lines))
+        if not stones.position:
+            return messages_of(np.arange(len(keys)), positions, keys, profiles)
+        nothing = [""] * len(keys)
+        lines = _Lines(positions, standing.due_ms.tolist(), keys, nothing, nothing.copy(), profiles)
+        lines.extend(*(getattr(stones, name) for name in _Lines.__slots__))
+        return lines.in_order()
 
 
 def digest_of(streams: dict[str, list[Message]]) -> int:
     """Sum of the hashes of all messages, modulo 2**64: the same for any cut of the log."""
-    total = 0
-    for messages in streams.values():
-        if messages:
-            positions, _, values = zip(*messages, strict=True)
-            hashes = map(xxhash.xxh3_64_intdigest, values, positions)
-            total += int(np.fromiter(hashes, np.uint64, len(values)).sum())
-    return total & DIGEST_MASK
+    return sum(map(hash_sum, streams.values())) & DIGEST_MASK

@@ -16,8 +16,8 @@ from operators.bookings import service_titles
 from operators.crowds import inside
 from operators.features import history_of
 from operators.rebooks import NO_INTERVAL, usual_intervals
-from operators.texts import day_text
 from schemas.batch import ATTENDED
+from schemas.texts import day_text
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY

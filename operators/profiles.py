@@ -8,9 +8,7 @@ State: read only
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,14 +16,36 @@ from operators.consent import told_consents
 from operators.features import compute_features, history_of
 from operators.people import told_aliases
 from operators.segments import Codes, own_day, recency_days, segment_codes
-from operators.texts import birthday_text, instant_texts, segment_text
 from schemas.batch import ATTENDED, I4, I8, NONE, Objects
+from schemas.forms import DATE, INSTANT, KEY, NUMBER, PHONE, TEXT, VALUE, form_of
 from schemas.outputs import Profile
+from schemas.texts import segment_text
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY, Flags
 
-_ENCODE = msgspec.json.Encoder().encode
+_PROFILE = form_of(
+    Profile,
+    TEXT,
+    KEY,
+    PHONE,
+    TEXT,
+    VALUE,  # aliases
+    KEY,
+    *[NUMBER] * 6,  # r to monetary_minor
+    TEXT,
+    INSTANT,
+    INSTANT,
+    DATE,
+    VALUE,  # consent
+    INSTANT,
+    NUMBER,
+)
+
+_CODES = range(334)
+_SEGMENTS = np.array([segment_text(code) for code in _CODES], "S3")
+_DIGITS = np.array([(code // 100, code // 10 % 10, code % 10) for code in _CODES])
+_SCORED = np.where(_DIGITS, _DIGITS, NONE)
 
 NOWHERE: I8 = np.zeros(0, np.int64)
 """Positions and instants of a standing that is not owed as profiles."""
@@ -61,20 +81,14 @@ class Standing:
         """The same with these lines."""
         return Standing(*(getattr(self, field.name)[lines] for field in fields(self)))
 
-    def customer_ids(self) -> list[str]:
-        """Customer ids as text."""
-        return list(map(bytes.decode, self.key.tolist()))
+    def recency(self) -> I8:
+        """Whole days since the last attended visit, NONE for who never came."""
+        return told_recency(self.last_day, self.today)
 
-    def phones(self) -> list[str | None]:
-        """E.164, ``None`` where only an alias is known."""
-        return [f"+{phone}" if phone else None for phone in self.phone.tolist()]
 
-    def recency(self) -> list[int | None]:
-        """Whole days since the last attended visit, ``None`` for who never came."""
-        days: list[int | None] = recency_days(self.last_day, self.today).tolist()
-        for line in np.flatnonzero(self.last_day == NO_DAY).tolist():
-            days[line] = None
-        return days
+def told_recency(last_day: I4, today: I4) -> I8:
+    """Whole days since the last attended visit, NONE for who never came."""
+    return np.where(last_day == NO_DAY, NONE, recency_days(last_day, today))
 
 
 def standing_of(state: LaneState, customers: Rows, owed_at: I8, due_ms: I8) -> Standing:
@@ -141,33 +155,30 @@ def standing_order(standing: Standing) -> NDArray[np.intp]:
 
 def encoded_profiles(state: LaneState, standing: Standing) -> list[bytes]:
     """One JSON object a line."""
-    codes = [digits(code) for code in standing.segment.tolist()]
-    columns = (
+    return _PROFILE.fill(
         state.tenants.name[standing.tenant].tolist(),
-        standing.customer_ids(),
-        standing.phones(),
+        standing.key,
+        standing.phone,
         standing.name.tolist(),
         standing.aliases.tolist(),
-        *zip(*codes, strict=True),
+        *scored(standing.segment),
         standing.recency(),
-        standing.frequency.tolist(),
-        standing.monetary.tolist(),
+        standing.frequency,
+        standing.monetary,
         standing.currency.tolist(),
-        instant_texts(standing.last_visit_ms),
-        instant_texts(standing.next_booking_ms),
-        [birthday_text(birthday) if birthday else None for birthday in standing.birthday.tolist()],
+        standing.last_visit_ms,
+        standing.next_booking_ms,
+        standing.birthday,
         standing.consent.tolist(),
-        instant_texts(standing.as_of_ms),
-        standing.changed_at.tolist(),
+        standing.as_of_ms,
+        standing.changed_at,
     )
-    # In the order of Profile's fields: keywords would cost more than the encoding.
-    return list(map(_ENCODE, map(Profile, *columns)))
 
 
-@lru_cache(maxsize=64)
-def digits(code: int) -> tuple[str, int | None, int | None, int | None]:
-    """A segment as text, and its R, F and M; a lead has none."""
-    return segment_text(code), code // 100 or None, code // 10 % 10 or None, code % 10 or None
+def scored(codes: Codes) -> tuple[NDArray[np.bytes_], I8, I8, I8]:
+    """Segments as text, and their R, F and M, NONE for a lead."""
+    told = _SCORED[codes]
+    return _SEGMENTS[codes], told[:, 0], told[:, 1], told[:, 2]
 
 
 def _currencies(state: LaneState, tenants: I4) -> Objects:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.bookings import told_visits, visit_occasions
+from operators.bookings import runs_of, told_visits, visit_occasions
 from operators.decide import withdraw
 from operators.features import History
 from operators.held import move_mark, withdraw_held
@@ -123,11 +123,9 @@ def _dues(
     visits, places = state.visits, state.places
     coming = visits.start_ms[history.visit] >= due_ms[history.owner]
     days = _days(state, history.owner[coming], history.visit[coming])
-    listed = dict(zip(days.visit[days.first].tolist(), days.lists(), strict=True))
     start = visits.held_ms[ready.visit]
     place = visits.place[ready.visit]
     local = state.zones.to_local(places.zone[place], start)
-    groups = [listed[visit] for visit in ready.visit.tolist()]
     rules = state.tenants.rules
     rule = state.tenants.triggers["reminder"].rule[places.tenant[place], ready.rule]
     due = due_ms[ready.owner]
@@ -140,7 +138,7 @@ def _dues(
         now_ms=moment.now_ms[ready.owner],
         position=moment.position[ready.owner],
         expires_ms=np.minimum(start, due + rules.ttl_ms[rule]),
-        visit=told_visits(state, groups, start, local),
+        visit=told_visits(state, ready.visit, days.several(), start, local),
         branch=[branch or None for branch in places.branch[place].tolist()],
         mark=marks,
         held=np.zeros(len(marks), np.bool_),
@@ -159,11 +157,9 @@ class _Days:
     visit: Rows
     first: NDArray[np.bool_]
 
-    def lists(self) -> list[list[int]]:
-        """Each day's visits."""
-        starts = np.flatnonzero(self.first).tolist()
-        rows = self.visit.tolist()
-        return [rows[a:b] for a, b in zip(starts, [*starts[1:], len(rows)], strict=True)]
+    def several(self) -> dict[int, list[int]]:
+        """The visits of days that have more than one, under the first."""
+        return runs_of(self.visit, self.first.nonzero()[0])
 
 
 def _days(state: LaneState, owner: Rows, visit: Rows) -> _Days:

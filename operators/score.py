@@ -24,9 +24,9 @@ from operators.segments import (
     roll_delay_ms,
     segment_codes,
 )
-from operators.texts import instant_text, segment_text
 from schemas.batch import I4, I8
 from schemas.outputs import Cause, SegmentChange
+from schemas.texts import instant_text, segment_text
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NEVER, Flags

@@ -14,7 +14,13 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from schemas.forms import PLAIN, Form
+
 DEFAULT_LANES = 16
+
+_TWO = Form(PLAIN, b"\x1f", PLAIN)
+_HOLDOUT = Form(PLAIN, b"\x1fholdout\x1f", PLAIN)
+_THREE = Form(PLAIN, b"\x1f", PLAIN, b"\x1f", PLAIN)
 
 _compiled: Callable[[Sequence[str] | NDArray[np.object_]], NDArray[np.int64]] | None = None
 try:
@@ -62,7 +68,7 @@ def text_keys(texts: Sequence[str] | NDArray[np.object_]) -> NDArray[np.int64]:
     try:
         if _compiled is not None:
             return _compiled(texts)
-        keys = np.fromiter([digest(text.encode()) for text in texts], np.uint64, len(texts))
+        keys = np.fromiter(map(digest, map(str.encode, texts)), np.uint64, len(texts))
     except UnicodeEncodeError:  # a lone surrogate, which no JSON decoder of ours lets through
         return np.fromiter([text_key(text) for text in texts], np.int64, len(texts))
     return np.where(keys >> np.uint64(63), keys >> np.uint64(1), keys).astype(np.int64)
@@ -111,11 +117,7 @@ def command_ids(
     tenants: Sequence[str], triggers: Sequence[str], occasions: Sequence[str]
 ) -> list[str]:
     """``command_id`` of many."""
-    digest = xxhash.xxh3_128_hexdigest
-    return [
-        digest(f"{tenant}\x1f{trigger}\x1f{occasion}".encode())
-        for tenant, trigger, occasion in zip(tenants, triggers, occasions, strict=True)
-    ]
+    return list(map(xxhash.xxh3_128_hexdigest, _THREE.fill(tenants, triggers, occasions)))
 
 
 def decision_id(command: str, phase: str) -> str:
@@ -125,11 +127,7 @@ def decision_id(command: str, phase: str) -> str:
 
 def decision_ids(commands: Sequence[str], phases: Sequence[str]) -> list[str]:
     """``decision_id`` of many."""
-    digest = xxhash.xxh3_128_hexdigest
-    return [
-        digest(f"{command}\x1f{phase}".encode())
-        for command, phase in zip(commands, phases, strict=True)
-    ]
+    return list(map(xxhash.xxh3_128_hexdigest, _TWO.fill(commands, phases)))
 
 
 def in_holdout(tenant: str, who: str, percent: int) -> bool:
@@ -143,8 +141,5 @@ def in_holdout(tenant: str, who: str, percent: int) -> bool:
 
 def holdout_places(tenants: Sequence[str], whos: Sequence[str]) -> list[int]:
     """0 to 99 for each customer: those below a percentage are in the holdout."""
-    digest = xxhash.xxh3_64_intdigest
-    return [
-        digest(f"{tenant}\x1fholdout\x1f{who}".encode()) % 100
-        for tenant, who in zip(tenants, whos, strict=True)
-    ]
+    told = _HOLDOUT.fill(tenants, whos)
+    return [place % 100 for place in map(xxhash.xxh3_64_intdigest, told)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from operators.birthdays import birthday_days
-from operators.texts import day_text
+from schemas.texts import day_text
 from tests.agenda import START, came, known, lived, rule, rules, sent, told
 from tests.engine import run
 from tests.logs import DAY, HOUR, MINUTE, card, heartbeat, lines_of, local

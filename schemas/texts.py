@@ -10,38 +10,15 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from functools import lru_cache
 
-from schemas.batch import I8, NONE
-from state.zones import MINUTE_MS
-
-
-class _Instants(dict[int, str | None]):
-    """Instants as text, kept while they are likely to come again: a look-up costs no call."""
-
-    def __missing__(self, ms: int) -> str:
-        if len(self) > _INSTANTS_KEPT:
-            self.clear()
-            self[NONE] = None
-        second, rest = divmod(ms, 1000)
-        whole = _second_text(second)
-        self[ms] = text = f"{whole}.{rest:03d}Z" if rest else f"{whole}Z"
-        return text
-
-
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_INSTANTS_KEPT = 200_000
-_instants = _Instants({NONE: None})
 
 
-def instant_texts(instants: I8) -> list[str | None]:
-    """A column as RFC 3339, UTC, with milliseconds only where there are any; ``None`` for NONE."""
-    return list(map(_instants.__getitem__, instants.tolist()))
-
-
+@lru_cache(maxsize=200_000)
 def instant_text(ms: int) -> str:
-    """One instant, which is not NONE."""
-    text = _instants[ms]
-    assert text is not None
-    return text
+    """RFC 3339, UTC, with milliseconds only where there are any."""
+    second, rest = divmod(ms, 1000)
+    whole = _second_text(second)
+    return f"{whole}.{rest:03d}Z" if rest else f"{whole}Z"
 
 
 @lru_cache(maxsize=65_536)
@@ -51,7 +28,7 @@ def _second_text(second: int) -> str:
 
 def minute_text(ms: int) -> str:
     """``2026-11-20T07:00Z``."""
-    return f"{_second_text((ms - ms % MINUTE_MS) // 1000)[:16]}Z"
+    return f"{_second_text(ms // 1000)[:16]}Z"
 
 
 def wall_text(ms: int) -> str:
