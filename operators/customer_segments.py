@@ -8,7 +8,6 @@ State: read only
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from operators.profiles import Standing, digits
 from operators.texts import instant_texts
@@ -20,7 +19,7 @@ _ENCODE = msgspec.json.Encoder().encode
 
 def changed_scores(state: LaneState, standing: Standing) -> tuple[Standing, list[str], list[bytes]]:
     """The lines that are to be told, their keys and their JSON."""
-    standing = standing.take(np.flatnonzero(standing.score_changed))
+    standing = standing.take(standing.score_changed.nonzero()[0])
     tenants = state.tenants.name[standing.tenant].tolist()
     customers = standing.customer_ids()
     columns = (

@@ -44,7 +44,7 @@ def payment_rows(state: LaneState, events: PaymentEvents, scopes: Rows) -> tuple
     keys = row_keys(space ^ np.where(is_sale, _SALE_SALT, _PAYMENT_SALT), ids)
     payment, _ = state.payments.find_or_add(keys)
     units = np.full(len(ids), -1, np.int64)
-    named = np.flatnonzero(events.money_unit != NONE)
+    named = (events.money_unit != NONE).nonzero()[0]
     if len(named):
         found, fresh = state.units.find_or_add(
             row_keys(space[named] ^ _UNIT_SALT, events.money_unit[named].view(np.uint64))
@@ -53,7 +53,7 @@ def payment_rows(state: LaneState, events: PaymentEvents, scopes: Rows) -> tuple
         state.units.number[found[fresh]] = events.money_unit[named][fresh]
         units[named] = found
     sales = np.full(len(ids), -1, np.int64)
-    paying = np.flatnonzero((events.sale != NONE) & ~is_sale)
+    paying = ((events.sale != NONE) & ~is_sale).nonzero()[0]
     if len(paying):
         keys = row_keys(space[paying] ^ _SALE_SALT, events.sale[paying].view(np.uint64))
         sales[paying], fresh = state.payments.find_or_add(keys)
@@ -67,7 +67,7 @@ def find_units(state: LaneState, space: U8, numbers: I8) -> Rows:
     """Rows of the units of visits in scopes with these keys, -1 where no payment has named one."""
     found = np.full(len(numbers), -1, np.int64)
     if len(state.units):
-        named = np.flatnonzero(numbers != NONE)
+        named = (numbers != NONE).nonzero()[0]
         keys = row_keys(space[named] ^ _UNIT_SALT, numbers[named].view(np.uint64))
         found[named] = state.units.index.find(keys)
     return found
@@ -206,17 +206,17 @@ def place_visits(
     rows, units, held = rows[concerned], units[concerned], held[concerned]
     today, window = today[concerned], window[concerned]
     before = visits.unit[rows]
-    expired = np.flatnonzero(~held & (before >= 0))
+    expired = (~held & (before >= 0)).nonzero()[0]
     lost = expired[table.holder[before[expired]] == rows[expired]]
     table.holder[before[lost]] = -1
     table.touch(before[lost])
     before[expired] = -1
     alive = living(state, units, today, window)
     visits.unit[rows] = np.where(alive, units, -1)
-    entered = np.flatnonzero(alive)
+    entered = alive.nonzero()[0]
     np.maximum.at(table.kept_day, units[entered], visits.kept_day[rows[entered]])
     for chosen in (before, visits.unit[rows]):
-        there = np.flatnonzero(living(state, chosen, today, window))
+        there = living(state, chosen, today, window).nonzero()[0]
         if len(there):
             choose_holders(state, chosen[there], today[there], window[there])
             table.touch(chosen[there])

@@ -182,7 +182,7 @@ def note_changes(
         changed = (old.money != new.money) | ((old.day != new.day) & (new.money != 0))
         # A client that becomes another customer's takes its money along: that is told as such.
         changed |= (old.client != new.client) & ((old.money != 0) | (new.money != 0))
-        at = np.flatnonzero(changed)
+        at = changed.nonzero()[0]
         touched.add(old.owner[at], line[at], Cause.CORRECTION)
         touched.add(new.owner[at], line[at], Cause.CORRECTION)
 

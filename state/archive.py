@@ -228,7 +228,7 @@ def _completed(batch: Any, kinds: Mapping[str, Column]) -> Any:
 
 
 def _changed(table: Table) -> Rows:
-    return np.flatnonzero(table.changed[: table.rows])
+    return table.changed[: table.rows].nonzero()[0]
 
 
 def _arrow_type(kind: Column) -> Any:
