@@ -113,5 +113,5 @@ def _days(state: LaneState, owner: Rows, visit: Rows) -> _Days:
     first[1:] = ~first[1:]
     end = start + _lasts_ms(state, visit)
     return _Days(
-        owner[order], visit[order], np.flatnonzero(first), place[order], day[order], end[order]
+        owner[order], visit[order], first.nonzero()[0], place[order], day[order], end[order]
     )

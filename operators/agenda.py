@@ -141,7 +141,7 @@ def vanished(state: LaneState, waiting: Waiting, now_ms: I8) -> Flags:
     for kind, every in found.items():
         keys = state.tenants.triggers[kind].key[table.tenant[customers]]
         # A slot without a trigger has the key 0, as has what is nobody's rule.
-        own = np.flatnonzero((rule != 0) & (keys == rule[:, None]).any(axis=1))
+        own = ((rule != 0) & (keys == rule[:, None]).any(axis=1)).nonzero()[0]
         whose, mark = customers[own], marks[own]
         if kind == "winback":
             gone[own] = table.last_day[whose] > occasions.visit[mark]

@@ -32,7 +32,7 @@ def birthday_days(years: I8, birthday: I4) -> I8:
 def birthdays(state: LaneState, customers: Rows, birthday: I4, today: I4) -> Coming:
     """Occasions around the tenant-local ``today``; the subject is the year of the birthday."""
     rules = state.tenants.triggers["birthday"]
-    told = np.flatnonzero((birthday != 0) & rules.some[state.customers.tenant[customers]])
+    told = ((birthday != 0) & rules.some[state.customers.tenant[customers]]).nonzero()[0]
     parts = []
     for slot in rules.slots if len(told) else ():
         tenants = state.customers.tenant[customers[told]]

@@ -82,7 +82,7 @@ def visit_ids(state: LaneState, visits: Rows) -> list[str]:
     ids = list(map(str, state.visits.id[visits].tolist()))
     if len(state.visit_texts):
         texts = state.visit_texts.index.find(state.visits.key[visits])
-        for at in np.flatnonzero(texts >= 0).tolist():
+        for at in (texts >= 0).nonzero()[0].tolist():
             ids[at] = state.visit_texts.text[texts[at]]
     return ids
 

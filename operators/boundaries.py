@@ -91,12 +91,12 @@ def _spenders(state: LaneState, tenants: Rows, day: I4, midnight_ms: int) -> _Sp
     place = np.full(state.tenants.rows, -1, np.int64)
     place[tenants] = np.arange(len(tenants))
     group = place[table.tenant[: table.rows]]
-    rows = np.flatnonzero((group >= 0) & table.known[: table.rows])
+    rows = ((group >= 0) & table.known[: table.rows]).nonzero()[0]
     group = group[rows]
     frequency, monetary = table.frequency[rows], table.monetary[rows]
     # Scores hold as of the last day on which one could change; who has something to lose today
     # is looked at anew.
-    stale = np.flatnonzero(table.roll_due[rows] < midnight_ms + ROLL_SPREAD_MS)
+    stale = (table.roll_due[rows] < midnight_ms + ROLL_SPREAD_MS).nonzero()[0]
     if len(stale):
         chosen = rows[stale]
         now = np.full(len(chosen), midnight_ms)
@@ -132,7 +132,7 @@ def _checks(state: LaneState, tenants: Rows, day: I4, spenders: _Spenders) -> I8
     order = np.argsort(visit_day)
     visit_day, visit = visit_day[order], visit[order]
     first = begins(visit_day)
-    heads = np.flatnonzero(first)
+    heads = first.nonzero()[0]
     sums = np.add.reduceat(visit_money(state, visit), heads)
     positive = sums > 0
     sums, of = sums[positive], group[owner[order[heads[positive]]]]
@@ -146,7 +146,7 @@ def _plan_rolls(state: LaneState, tenants: Rows, day: I4, spenders: _Spenders) -
     """Who is scored otherwise from this day on is looked at when its own day begins."""
     table = state.customers
     owners = np.repeat(tenants, np.diff(spenders.starts))
-    crossed = np.flatnonzero(crosses(state, owners, spenders.monetary))
+    crossed = crosses(state, owners, spenders.monetary).nonzero()[0]
     if not len(crossed):
         return
     rows, owners = spenders.customer[crossed], owners[crossed]

@@ -113,7 +113,7 @@ def versions(texts: pl.Series) -> pl.Series:
     if not len(others):
         return numbers
     found = instants(others.to_list(), zoneless_is_utc=True)
-    at = np.flatnonzero((numbers.is_null() & texts.is_not_null()).to_numpy())
+    at = ((numbers.is_null() & texts.is_not_null()).to_numpy()).nonzero()[0]
     read = at[found != NONE]
     return numbers.scatter(read, found[found != NONE])
 

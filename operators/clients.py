@@ -147,7 +147,7 @@ def _store_aliases(state: LaneState, rows: Rows, told: Objects) -> Flags:
 
 
 def _meet(state: LaneState, rows: Rows, lines: Rows, changed: Flags, touched: TouchedRows) -> None:
-    met = np.flatnonzero(changed)
+    met = changed.nonzero()[0]
     if len(met):
         met = met[state.clients.aliases[rows[met]] != None]  # noqa: E711  # elementwise
     if len(met):
@@ -171,12 +171,12 @@ def note_visit_phone(
     visits_tell = _own_phones(state, client, named.phone[lines])
     card_tells = clients.card_phone[client]
     nameless &= np.where(card_tells != 0, card_tells, visits_tell) != NOBODYS
-    told = np.flatnonzero(nameless)
+    told = nameless.nonzero()[0]
     clients.name[client[told]] = _shared(names[told])
     clients.touch(client[told])
     touched.add(clients.customer[client[told]], lines[told], Cause.IDENTITY)
     phone = named.phone[lines]
-    told = np.flatnonzero((client >= 0) & (phone != 0))
+    told = ((client >= 0) & (phone != 0)).nonzero()[0]
     chosen = client[told]
     clients.visit_phone[chosen] = phone[told]
     clients.touch(chosen)

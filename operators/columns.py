@@ -38,7 +38,7 @@ def visit_columns(
     currency = state.intern(events.currency.tolist())
     return VisitColumns(
         record=events.record,
-        scope=scope,
+        scope=scope.astype(np.int32),
         id=events.id,
         id_text=events.id_text,
         version=events.version,
@@ -94,7 +94,7 @@ def foreign_currencies(
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Whether an amount's currency is told and is not the tenant's."""
     foreign = np.zeros(len(currency), np.bool_)
-    for at in np.flatnonzero(currency >= 0).tolist():
+    for at in (currency >= 0).nonzero()[0].tolist():
         own = state.tenants.settings[tenants[at]].currency
         foreign[at] = own is not None and own != state.words.text[currency[at]]
     return foreign

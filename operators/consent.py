@@ -135,7 +135,7 @@ def told_consents(state: LaneState, customers: Rows) -> Objects:
     found = np.empty(len(customers), np.object_)
     found.fill(_NOTHING_SAID)
     consents = consents_of(state, customers)
-    for at in np.flatnonzero((consents.value >= 0) | (consents.sms_ms != NONE)).tolist():
+    for at in ((consents.value >= 0) | (consents.sms_ms != NONE)).nonzero()[0].tolist():
         told = {}
         if consents.value[at] >= 0:
             since = instant_text(int(consents.at_ms[at]))

@@ -27,7 +27,7 @@ from state.lane import LaneState
 
 def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts) -> None:
     """Marketing that has come as far as the holdout is a contact; what is sent is kept as well."""
-    lines = np.flatnonzero(verdicts.contact | (verdicts.reason == PASSED))
+    lines = (verdicts.contact | (verdicts.reason == PASSED)).nonzero()[0]
     if not len(lines):
         return
     table, rules = state.contacts, state.tenants.rules
@@ -54,11 +54,11 @@ def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
     owed.sent.append(Sent(table.key[sent], sent, customer[is_sent], told.now_ms, told.position))
     note(state, owed, rows, moment, commanded=np.ones(len(rows), np.int64))
     if len(enrolled):
-        told = moment.take(np.flatnonzero(fills)[place])
+        told = moment.take(fills.nonzero()[0][place])
         note_enrolments(state, owed, before, enrolments(state, enrolled), told)
         # A visit may be attended before its start: it is after a contact of today.
         again = state.customers.last_day[enrolled] >= asked.today[lines][fills][place]
-        credit(state, owed, enrolled[again], told.take(np.flatnonzero(again)))
+        credit(state, owed, enrolled[again], told.take(again.nonzero()[0]))
 
 
 def _funnel_rows(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> Rows:

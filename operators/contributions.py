@@ -73,11 +73,11 @@ class Tally:
         moved |= before.money != after.money
         differs = moved | (before.visits != after.visits) | (before.walk_ins != after.walk_ins)
         if differs.any():
-            _note(self.days, before, after, record, np.flatnonzero(differs))
+            _note(self.days, before, after, record, differs.nonzero()[0])
         moved |= before.segment != after.segment
         moved &= (before.segment >= 0) | (after.segment >= 0)
         if moved.any():
-            _note(self.segments, before, after, record, np.flatnonzero(moved), owned=True)
+            _note(self.segments, before, after, record, moved.nonzero()[0], owned=True)
 
     def duplicates(self, record: Rows) -> None:
         """Records (a number each time) that said something a second time."""
@@ -164,7 +164,7 @@ def day_end_segments(state: LaneState, customers: Rows, days: I4, today: I4) -> 
     table, ends = state.customers, state.day_ends
     there = (customers >= 0) & (today.astype(np.int64) - days < DAYS_KEPT)
     segments = np.where(there, table.day_segment[customers], UNATTRIBUTED).astype(np.int16)
-    waiting = np.flatnonzero(there)
+    waiting = there.nonzero()[0]
     day = days[waiting].astype(np.int64) + 1
     while True:
         on = day < today[waiting]

@@ -57,7 +57,7 @@ def is_full(state: LaneState, owner: Rows, days: I4, comes: Flags) -> Flags:
     """Where a visit that ``comes`` to its owner (-1: nobody) on this day finds the day full."""
     full: Flags = comes & (days != NO_DAY) & (owner >= 0)
     full &= state.customers.placed[owner] >= CROWD
-    at = np.flatnonzero(full)
+    at = full.nonzero()[0]
     full[at] = _placed(state, owner[at], days[at]) >= CROWD
     return full
 
@@ -71,7 +71,7 @@ def place(
     """
     customers = state.customers
     placed = (owner >= 0) & within & (days != NO_DAY) & ((came_from != owner) | (before != days))
-    at = np.flatnonzero(placed)
+    at = placed.nonzero()[0]
     who = owner[at]
     crowded = customers.placed[who] >= CROWD
     for line in at[crowded].tolist():
@@ -90,7 +90,7 @@ def certain_walk_ins(state: LaneState, named: Named, events: VisitColumns) -> Ro
     simple one that is new is placed on its day at its turn, or that day was full before; so
     ``CROWD`` of them, with what the day had, leave no room for the simple ones after them.
     """
-    lines = np.flatnonzero((named.visit >= 0) & (named.phone > 0))
+    lines = ((named.visit >= 0) & (named.phone > 0)).nonzero()[0]
     lines = lines[_busy(state, named.customer[lines])]
     if not len(lines):
         return lines
@@ -142,7 +142,7 @@ def _simple_lines(
     plain &= _settled_clients(state, named, lines)
     agreed = np.zeros(len(named.record), np.bool_)
     agreed[lines] = plain
-    of_visits = np.flatnonzero(named.visit >= 0)
+    of_visits = (named.visit >= 0).nonzero()[0]
     days = np.full(len(named.record), NO_DAY, np.int32)
     days[of_visits] = events.day[named.source[of_visits]]
     members = of_visits[np.isin(named.visit[of_visits], named.visit[lines])]
@@ -157,7 +157,7 @@ def _settled_clients(state: LaneState, named: Named, lines: NDArray[np.intp]) ->
     """Lines whose client has this phone, or none, and is told no other throughout the part."""
     clients = state.clients
     card_phone = clients.card_phone[named.client[lines]]
-    members = np.flatnonzero(np.isin(named.client, named.client[lines]))
+    members = np.isin(named.client, named.client[lines]).nonzero()[0]
     own, place = np.unique(named.client[members], return_inverse=True)
     settled = np.ones(len(own), np.bool_)
     settled[place[~_alike(place, named.phone[members])]] = False

@@ -8,7 +8,6 @@ State: read only
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from operators.profiles import Standing, scored
 from schemas.aggregates import CustomerSegments
@@ -24,7 +23,7 @@ def changed_scores(
     state: LaneState, standing: Standing
 ) -> tuple[Standing, list[bytes], list[bytes]]:
     """The lines that are to be told, their keys and their JSON."""
-    standing = standing.take(np.flatnonzero(standing.score_changed))
+    standing = standing.take(standing.score_changed.nonzero()[0])
     tenants = state.tenants.name[standing.tenant].tolist()
     values = _SCORE.fill(
         tenants,

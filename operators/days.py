@@ -103,7 +103,7 @@ def end_segments(state: LaneState, tenants: Rows, days: I4, due_ms: int, positio
     known, own = table.known[: table.rows], at >= 0
     # Whoever is not known, a free row as well, is nowhere.
     start, end = table.day_segment[: table.rows], table.segment[: table.rows] * known
-    changed = np.flatnonzero((start != end) & own)
+    changed = ((start != end) & own).nonzero()[0]
     start, end, where = start[changed], end[changed], at[changed]
     chosen = changed
     keys = row_keys(table.key[chosen], days[where].astype(np.int64).view(np.uint64))
@@ -115,7 +115,7 @@ def end_segments(state: LaneState, tenants: Rows, days: I4, due_ms: int, positio
     here = known & own
     cells = at[here] * np.int32(_CODES) + table.segment[: table.rows][here]
     held = np.bincount(cells, minlength=len(tenants) * _CODES)
-    cells = np.flatnonzero(held)
+    cells = held.nonzero()[0]
     place, code = cells // _CODES, (cells % _CODES).astype(np.int16)
     told = segment_day_rows(state, tenants[place], days[place], code)
     state.segment_days.customers[told] = held[cells]
@@ -138,7 +138,7 @@ def _customers_of(state: LaneState, tenants: Rows) -> tuple[Rows, I8]:
     """Customers of these tenants, and each one's place in ``tenants``."""
     table = state.customers
     at = _places(state, tenants)[table.tenant[: table.rows]]
-    rows = np.flatnonzero((at >= 0) & (table.key[: table.rows] != 0))
+    rows = ((at >= 0) & (table.key[: table.rows] != 0)).nonzero()[0]
     return rows, at[rows].astype(np.int64)
 
 
@@ -168,7 +168,7 @@ def _count_money(state: LaneState, tenants: Rows, days: I4, due_ms: int, positio
     for earned in earned_on(state, tenants, days):
         earned.table.counted[earned.row] = earned.segment
         earned.table.touch(earned.row)
-        paid = np.flatnonzero((earned.segment >= 0) & (earned.money != 0))
+        paid = ((earned.segment >= 0) & (earned.money != 0)).nonzero()[0]
         at = earned.at[paid]
         told = segment_day_rows(state, tenants[at], days[at], earned.segment[paid])
         np.add.at(state.segment_days.revenue, told, earned.money[paid])
@@ -196,7 +196,7 @@ def _on_days(
     place = _places(state, tenants).astype(np.int64)
     found, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for day in np.unique(days).tolist():
-        rows = np.flatnonzero(table.day[: table.rows] == day)
+        rows = (table.day[: table.rows] == day).nonzero()[0]
         rows = rows[table.key[rows] != 0]
         at = place[state.scopes.tenant[table.scope[rows]]]
         own = (at >= 0) & (days[at] == day)
@@ -253,7 +253,7 @@ def _ended(state: LaneState, table: SegmentDays | FlowDays) -> Restated:
     told = as_they_stand(table, state.position, state.clock_ms)
     tenant = table.tenant[told.row]
     today = state.tenant_day(tenant, np.full(len(tenant), state.clock_ms))
-    return told.take(np.flatnonzero(table.day[told.row] < today))
+    return told.take((table.day[told.row] < today).nonzero()[0])
 
 
 def _owe_running_days(state: LaneState, owed: Owed) -> None:
@@ -293,7 +293,7 @@ def _standing(
     for earned in earned_on(state, tenants, days):
         owned = earned.segment >= 0
         np.add.at(money, earned.at[owned] * _CODES + earned.segment[owned], earned.money[owned])
-    cells = np.flatnonzero((held != 0) | (money != 0))
+    cells = ((held != 0) | (money != 0)).nonzero()[0]
     return cells, held[cells], money[cells]
 
 

@@ -67,13 +67,13 @@ def reports_of(
     message = message_keys(keys, message_ids(statuses))
     open_ones = np.concatenate([message[failed], waiting])
     named = statuses.command != None  # noqa: E711  # elementwise
-    chosen = np.flatnonzero(failed | (named & np.isin(message, open_ones)))
+    chosen = (failed | (named & np.isin(message, open_ones))).nonzero()[0]
     wanted = statuses.at_ms[chosen] > now_ms[chosen] - KEPT_MS
     chosen = chosen[wanted]
     if not len(chosen):
         return None
     command = np.full(len(chosen), -1, np.int64)
-    told = np.flatnonzero(named[chosen])
+    told = named[chosen].nonzero()[0]
     texts = text_keys(statuses.command[chosen[told]].tolist())
     command[told] = state.messages.index.find(command_keys(keys[chosen[told]], texts))
     command[~_is_kept(state, command, now_ms[chosen])] = -1
@@ -84,7 +84,7 @@ def reports_of(
 def _waiting(state: LaneState, now_ms: int) -> U8:
     """Messages that failed a while ago at most, for which no command is known."""
     table = state.failures
-    rows = np.flatnonzero((table.customer[: table.rows] < 0) & (table.key[: table.rows] != 0))
+    rows = ((table.customer[: table.rows] < 0) & (table.key[: table.rows] != 0)).nonzero()[0]
     waiting: U8 = table.key[rows[table.heard_ms[rows] > now_ms - _OPEN_MS]]
     return waiting
 

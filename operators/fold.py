@@ -78,7 +78,7 @@ def fold(state: LaneState, batch: Batch) -> Outputs:
 def close(state: LaneState) -> Outputs:
     """Profiles and aggregates as of the lane's clock; the state stays as it is."""
     owed = Owed()
-    rows = np.flatnonzero(state.customers.known)
+    rows = state.customers.known.nonzero()[0]
     owed.profiles(standing_now(state, rows))
     owe_standing_days(state, owed)
     owe_standing_minutes(state, owed)

@@ -128,7 +128,7 @@ def _customer(state: LaneState, event: ForgetEvent, now_ms: int) -> Rows | None:
     """
     table = state.customers
     told = event.customer_id.encode()
-    rows: Rows = np.flatnonzero(table.id[: table.rows] == told)
+    rows: Rows = (table.id[: table.rows] == told).nonzero()[0]
     rows = rows[state.tenants.name[table.tenant[rows]] == event.tenant]
     if len(rows) and not table.known[rows[0]] and stands(state, rows, now_ms)[0]:
         heir = heirs(state, rows)
@@ -196,7 +196,7 @@ def _forget_visits(
     named = rows
     phone = state.customers.phone[customer]
     if phone[0]:
-        others = np.flatnonzero(visits.phone[: visits.rows] == phone)
+        others = (visits.phone[: visits.rows] == phone).nonzero()[0]
         others = others[state.scopes.tenant[visits.scope[others]] == tenant]
         named = np.union1d(rows, others)
         visits.phone[named] = 0
@@ -226,7 +226,7 @@ def _forget_cards(state: LaneState, customer: Rows) -> None:
     clients.visit_phone[rows] = NOBODYS
     phone = state.customers.phone[customer]
     if phone[0]:
-        named = np.flatnonzero(clients.visit_phone[: clients.rows] == phone)
+        named = (clients.visit_phone[: clients.rows] == phone).nonzero()[0]
         named = named[clients.tenant[named] == state.customers.tenant[customer]]
         clients.visit_phone[named] = NOBODYS
         clients.changed[named] = True

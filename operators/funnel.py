@@ -29,10 +29,10 @@ _VARIANTS = ("treated", "holdout")  # by ``state.contacts``
 def note(state: LaneState, owed: Owed, contacts: Rows, moment: Moment, **by: I8) -> None:
     """Changes measures of the days of these contacts, by their names; the others stay."""
     table = state.contacts
-    lines = np.flatnonzero(
+    lines = (
         is_open(state, table.tenant[contacts], table.day[contacts], moment.now_ms)
         & (table.funnel[contacts] >= 0)
-    )
+    ).nonzero()[0]
     if not len(lines):
         return
     nothing = np.zeros(len(lines), np.int64)

@@ -143,7 +143,7 @@ def _links(
     table = state.messages
     link = np.full(len(statuses.record), UNASKED, np.int64)
     since_ms = np.full(len(link), NONE)
-    named = np.flatnonzero(statuses.command != None)  # noqa: E711  # elementwise
+    named = (statuses.command != None).nonzero()[0]  # noqa: E711  # elementwise
     if not len(named):
         return link, since_ms
     keys = command_keys(tenants[named], text_keys(statuses.command[named].tolist()))
@@ -165,7 +165,7 @@ def by_message(state: LaneState, heard: Hearings) -> Told:
     row, now = heard.row[order], heard.now_ms[order]
     first = begins(row)
     link, since_ms = heard.link[order], heard.since_ms[order]
-    held = np.flatnonzero(first & (link == UNASKED))  # what the table has stands until then
+    held = (first & (link == UNASKED)).nonzero()[0]  # what the table has stands until then
     link[held], since_ms[held] = table.command[row[held]], table.since_ms[row[held]]
     source = np.maximum.accumulate(np.where((link != UNASKED) | first, np.arange(len(row)), 0))
     link, since_ms = link[source], since_ms[source]

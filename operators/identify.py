@@ -107,7 +107,7 @@ def scope_rows(state: LaneState, batch: Batch) -> Rows:
         return np.zeros(0, np.int64)
     keys = np.array([text_key("\x1f".join(scope)) for scope in batch.scopes], np.uint64)
     rows, fresh = state.scopes.find_or_add(row_keys(keys, np.zeros(1, np.uint64)))
-    for at in np.flatnonzero(fresh).tolist():
+    for at in fresh.nonzero()[0].tolist():
         scope, row = batch.scopes[at], rows[at]
         state.scopes.tenant[row] = state.tenants.row(scope.tenant)
         state.scopes.provider[row] = scope.provider
@@ -228,7 +228,7 @@ def _writers(state: LaneState, events: IncomingEvents, scopes: Rows, counts: Cou
     named.at_ms = events.at_ms
     told = events.alias.tolist()
     if told.count(None) < len(told):
-        at = np.flatnonzero(events.alias != None)  # noqa: E711  # elementwise
+        at = (events.alias != None).nonzero()[0]  # noqa: E711  # elementwise
         named.alias = named.alias.copy()
         named.alias[at] = alias_rows(state, named.tenant[at], events.alias[at].tolist())
     return named
@@ -244,7 +244,7 @@ def _teachers(
     told = events.alias.tolist()
     if told.count(None) == len(told):
         return None
-    at = np.flatnonzero((events.alias != None) & (events.phone != None))  # noqa: E711  # elementwise
+    at = ((events.alias != None) & (events.phone != None)).nonzero()[0]  # noqa: E711  # elementwise
     if not len(at):
         return None
     taken = select(events, at)
@@ -256,7 +256,7 @@ def _teachers(
     moving = np.zeros(state.aliases.rows + 1, np.bool_)
     moving[busy] = True
     moving[rows[~known & (named.phone > 0)]] = True
-    needed = np.flatnonzero((named.phone > 0) & (~known | moving[rows]))
+    needed = ((named.phone > 0) & (~known | moving[rows])).nonzero()[0]
     if not len(needed):
         return None
     named = _taken(named, needed)
@@ -299,7 +299,7 @@ def _client_rows(state: LaneState, named: Named, space: U8, ids: I8) -> Rows:
         card_keys(space, ids),
         row_keys(state.tenants.key[named.tenant] ^ _CLIENT_SALT, named.phone.view(np.uint64)),
     )
-    wanted = np.flatnonzero(card | (named.phone > 0))
+    wanted = (card | (named.phone > 0)).nonzero()[0]
     rows = np.full(len(ids), -1, np.int64)
     if len(wanted):
         rows[wanted], fresh = state.clients.find_or_add(keys[wanted])
@@ -313,11 +313,11 @@ def _card_aliases(state: LaneState, named: Named, events: ClientEvents) -> tuple
     found: list[Alias] = []
     told = events.aliases.tolist()
     if told.count(None) < len(told):
-        cards = np.flatnonzero(named.kind == CLIENT).tolist()
+        cards = (named.kind == CLIENT).nonzero()[0].tolist()
         for line, aliases in zip(cards, told, strict=True):
             lines += [line] * len(aliases or ())
             found += aliases or ()
-    clients = np.flatnonzero(named.client >= 0)
+    clients = (named.client >= 0).nonzero()[0]
     at, before = aliases_of(state.clients.aliases[named.client[clients]])
     lines += clients[at].tolist()
     found += before
@@ -329,7 +329,7 @@ def _fallbacks(state: LaneState, named: Named) -> Rows:
     bare = (named.kind == CLIENT) & (named.phone == 0)
     told = np.where(bare, state.clients.visit_phone[named.client], 0)
     rows = customer_rows(state, named.tenant, told)
-    strangers = np.flatnonzero((named.alias >= 0) & (named.phone == 0))
+    strangers = ((named.alias >= 0) & (named.phone == 0)).nonzero()[0]
     if len(strangers):
         strangers = strangers[state.aliases.customer[named.alias[strangers]] < 0]
         rows[strangers] = phoneless_rows(state, named.alias[strangers])

@@ -130,10 +130,10 @@ def _customers(state: LaneState, heard: Hearings, told: Told, part: Batch, learn
     begins = told.begins
     row = heard.row[told.order[begins]]
     customer = np.where(told.carried[begins], table.customer[row], -1)
-    lines = np.flatnonzero(~told.known & (customer[told.life] < 0))
+    lines = (~told.known & (customer[told.life] < 0)).nonzero()[0]
     if len(lines):
         _ask_phones(state, heard, told, part, learnt, lines, customer)
-    asked = np.flatnonzero(told.known & (told.link >= 0))
+    asked = (told.known & (told.link >= 0)).nonzero()[0]
     customer[told.life[asked]] = table.customer[told.link[asked]]  # of several the last one stays
     return customer
 
@@ -154,7 +154,7 @@ def _ask_phones(
     tenant = state.scopes.tenant[heard.scope[at]]
     plain = plain_phones(heard.phone[at])
     customer[life[first]] = _known_at(state, heard, at, tenant, plain, learnt)
-    rest = np.flatnonzero(customer[life] < 0)
+    rest = (customer[life] < 0).nonzero()[0]
     if not len(rest):
         return
     at, life = told.order[lines[rest]], life[rest]
@@ -163,7 +163,7 @@ def _ask_phones(
     phone = phone_column(heard.phone[at], tenant, scope, state, part.counts)
     found = _known_at(state, heard, at, tenant, phone, learnt)
     found = np.where(found >= 0, found, _pointed_at(state, heard, at, tenant, learnt))
-    told_by = np.flatnonzero(found >= 0)
+    told_by = (found >= 0).nonzero()[0]
     lives, begin = np.unique(life[told_by], return_index=True)
     customer[lives] = found[told_by[begin]]
     nobodys = np.full(len(customer), len(rest))
@@ -198,7 +198,7 @@ def _pointed_at(
 ) -> Rows:
     """Whom the aliases of these hearings pointed to at them, -1 for nobody."""
     owner = np.full(len(at), -1, np.int64)
-    named = np.flatnonzero(heard.alias[at] != None)  # noqa: E711  # elementwise
+    named = (heard.alias[at] != None).nonzero()[0]  # noqa: E711  # elementwise
     if not len(named) or not len(state.aliases):
         return owner
     rows = find_aliases(state, tenant[named], heard.alias[at[named]].tolist())
@@ -213,9 +213,9 @@ def _pointed_at(
 def _store(table: Messages, heard: Hearings, told: Told, customer: Rows) -> None:
     """Leaves each message as its last line has it."""
     bit = heard.bit[told.order]
-    statuses = np.bitwise_or.reduceat(bit, np.flatnonzero(told.begins))
+    statuses = np.bitwise_or.reduceat(bit, told.begins.nonzero()[0])
     statuses |= carried_statuses(table, heard, told)
-    last = np.append(np.flatnonzero(told.first)[1:], len(bit)) - 1
+    last = np.append(told.first.nonzero()[0][1:], len(bit)) - 1
     row, known = heard.row[told.order[last]], told.known[last]
     link = np.where(known, told.link[last], UNASKED)
     table.customer[row] = customer[told.life[last]]

@@ -83,7 +83,7 @@ def _differences(
         cell, size = place.astype(np.int64), len(cells)
     last = np.full(size, -1, np.int64)
     last[cell] = np.arange(len(cell))  # of what is written twice the later one stays
-    there = np.flatnonzero(last >= 0)
+    there = (last >= 0).nonzero()[0]
     last = last[there]
     measures = [
         np.bincount(cell, minlength=size)[there],

@@ -25,6 +25,12 @@ from state.money import VACANT as UNTOLD
 from state.runs import begins, distinct
 from state.tables import NO_DAY, VACANT, Flags
 
+try:
+    from operators import sums
+except ImportError:  # no compiler where this was installed
+    sums = None  # type: ignore[assignment]
+_IS_COMPILED = sums is not None
+
 _UNIT_SALT = np.uint64(0x756E69742D69646E)
 _PAYMENT_SALT = np.uint64(0x7061796D656E7469)
 _SALE_SALT = np.uint64(0x73616C652D69646E)
@@ -38,7 +44,7 @@ def payment_rows(state: LaneState, events: PaymentEvents, scopes: Rows) -> tuple
     keys = row_keys(space ^ np.where(is_sale, _SALE_SALT, _PAYMENT_SALT), ids)
     payment, _ = state.payments.find_or_add(keys)
     units = np.full(len(ids), -1, np.int64)
-    named = np.flatnonzero(events.money_unit != NONE)
+    named = (events.money_unit != NONE).nonzero()[0]
     if len(named):
         found, fresh = state.units.find_or_add(
             row_keys(space[named] ^ _UNIT_SALT, events.money_unit[named].view(np.uint64))
@@ -47,7 +53,7 @@ def payment_rows(state: LaneState, events: PaymentEvents, scopes: Rows) -> tuple
         state.units.number[found[fresh]] = events.money_unit[named][fresh]
         units[named] = found
     sales = np.full(len(ids), -1, np.int64)
-    paying = np.flatnonzero((events.sale != NONE) & ~is_sale)
+    paying = ((events.sale != NONE) & ~is_sale).nonzero()[0]
     if len(paying):
         keys = row_keys(space[paying] ^ _SALE_SALT, events.sale[paying].view(np.uint64))
         sales[paying], fresh = state.payments.find_or_add(keys)
@@ -61,7 +67,7 @@ def find_units(state: LaneState, space: U8, numbers: I8) -> Rows:
     """Rows of the units of visits in scopes with these keys, -1 where no payment has named one."""
     found = np.full(len(numbers), -1, np.int64)
     if len(state.units):
-        named = np.flatnonzero(numbers != NONE)
+        named = (numbers != NONE).nonzero()[0]
         keys = row_keys(space[named] ^ _UNIT_SALT, numbers[named].view(np.uint64))
         found[named] = state.units.index.find(keys)
     return found
@@ -118,6 +124,8 @@ def payments_of(state: LaneState, units: Rows) -> tuple[Rows, Rows]:
 
 def living(state: LaneState, units: Rows, today: I4, window: I4) -> Flags:
     """Whether each (-1: none) is a unit that has begun and has not left the window."""
+    if _IS_COMPILED:
+        return sums.living(state, units, today, window)
     kept = np.where(units >= 0, state.units.kept_day[units], NO_DAY).astype(np.int32)
     alive: Flags = (kept != NO_DAY) & inside(kept, today, window)
     return alive
@@ -156,7 +164,19 @@ def _let_go(state: LaneState, units: Rows, rows: Rows) -> None:
 
 def choose_holders(state: LaneState, units: Rows, today: I4, window: I4) -> None:
     """The unit's money goes to its earliest attended record, by start and key."""
-    visits, table = state.visits, state.units
+    table = state.units
+    holder = holders_of(state, units, today, window)
+    changed = table.holder[units] != holder
+    table.holder[units] = holder
+    table.touch(units[changed])
+
+
+def holders_of(state: LaneState, units: Rows, today: I4, window: I4) -> Rows:
+    """Which visits have the units' money now: the earliest attended ones, -1 for none."""
+    visits = state.visits
+    if _IS_COMPILED:
+        heads = state.unit_visits.heads(state.units.scope[units], state.units.number[units])
+        return sums.holders(state, heads, units, today, window)
     line, row = visits_of(state, units)
     counts = visits.status[row] == ATTENDED
     counts &= inside(visits.kept_day[row], today[line], window[line])
@@ -166,9 +186,7 @@ def choose_holders(state: LaneState, units: Rows, today: I4, window: I4) -> None
     first = begins(line)
     holder = np.full(len(units), -1, np.int64)
     holder[line[first]] = row[first]
-    changed = table.holder[units] != holder
-    table.holder[units] = holder
-    table.touch(units[changed])
+    return holder
 
 
 def place_visits(
@@ -188,17 +206,17 @@ def place_visits(
     rows, units, held = rows[concerned], units[concerned], held[concerned]
     today, window = today[concerned], window[concerned]
     before = visits.unit[rows]
-    expired = np.flatnonzero(~held & (before >= 0))
+    expired = (~held & (before >= 0)).nonzero()[0]
     lost = expired[table.holder[before[expired]] == rows[expired]]
     table.holder[before[lost]] = -1
     table.touch(before[lost])
     before[expired] = -1
     alive = living(state, units, today, window)
     visits.unit[rows] = np.where(alive, units, -1)
-    entered = np.flatnonzero(alive)
+    entered = alive.nonzero()[0]
     np.maximum.at(table.kept_day, units[entered], visits.kept_day[rows[entered]])
     for chosen in (before, visits.unit[rows]):
-        there = np.flatnonzero(living(state, chosen, today, window))
+        there = living(state, chosen, today, window).nonzero()[0]
         if len(there):
             choose_holders(state, chosen[there], today[there], window[there])
             table.touch(chosen[there])

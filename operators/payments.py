@@ -25,6 +25,7 @@ from operators.reach import is_held
 from operators.versions import kept_version, same_version, superseded
 from schemas.batch import I4, I8, NONE
 from state.chains import rechain, unchain
+from state.facts import alike, keep
 from state.index import Rows
 from state.lane import LaneState
 from state.money import GONE, LIVE, VACANT
@@ -96,8 +97,7 @@ def _repeats(state: LaneState, named: Named, lines: Rows, events: PaymentColumns
     same: Flags = payments.client[rows] == named.client[lines]
     same &= payments.unit[rows] == named.money[lines]
     same &= payments.sale[rows] == named.sale[lines]
-    for name in _COPIED:
-        same &= getattr(payments, name)[rows] == getattr(events, name)[at]
+    same &= alike(_COPIED, payments, rows, events, at)
     return same
 
 
@@ -129,10 +129,9 @@ def _store(
     payments.version[rows] = kept_version(held, payments.version[rows], events.version[at])
     payments.status[rows] = np.where(deleted, GONE, LIVE)
     # A deletion need not say what is deleted: what was held stays as it was.
-    whole = np.flatnonzero(~(deleted & held))
+    whole = (~(deleted & held)).nonzero()[0]
     chosen, source, told = rows[whole], at[whole], lines[whole]
-    for name in _COPIED:
-        getattr(payments, name)[chosen] = getattr(events, name)[source]
+    keep(_COPIED, payments, chosen, events, source)
     _move(state, chosen, named.client[told], named.money[told])
     payments.sale[chosen] = named.sale[told]
     fresh = rows[~held]
@@ -151,7 +150,7 @@ def _count(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
     """Adds what these payments make now to their units and sales."""
     payments, units = state.payments, state.units
     unit = payments.unit[rows]
-    there = np.flatnonzero(unit >= 0)
+    there = (unit >= 0).nonzero()[0]
     new = there[~living(state, unit[there], today[there], window[there])]
     if len(new):
         _begin(state, rows[new], today[new], window[new])
@@ -162,7 +161,7 @@ def _count(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
     units.count[payments.unit[paying]] += 1
     units.paid[payments.unit[paying]] += payment_minor(state, paying)
     units.touch(unit)
-    named = np.flatnonzero(payments.sale[rows] >= 0)
+    named = (payments.sale[rows] >= 0).nonzero()[0]
     sale = payments.sale[rows[named]]
     expired = payments.kept_day[sale] != NO_DAY
     expired &= ~inside(payments.kept_day[sale], today[named], window[named])
@@ -193,7 +192,7 @@ def _move(state: LaneState, rows: Rows, clients: Rows, units: Rows) -> None:
     rechain(first, payments.next_payment, rows, payments.client[rows].astype(np.int64), clients)
     payments.client[rows] = clients
     old = payments.unit[rows].copy()
-    moves = np.flatnonzero(old != units)
+    moves = (old != units).nonzero()[0]
     for at in moves[old[moves] >= 0].tolist():
         row, unit = int(rows[at]), int(old[at])
         unchain(state.units.first_payment, payments.next_in_unit, unit, row)

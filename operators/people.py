@@ -31,7 +31,7 @@ _DECODE = msgspec.json.Decoder(list[Alias]).decode
 def customer_rows(state: LaneState, tenants: Rows, phones: I8) -> Rows:
     """Rows of the customers behind these phones, -1 where there is none or it is NOBODYS."""
     rows = np.full(len(phones), -1, np.int64)
-    present = np.flatnonzero(phones > 0)
+    present = (phones > 0).nonzero()[0]
     if not len(present):
         return rows
     customers = state.customers
@@ -39,7 +39,7 @@ def customer_rows(state: LaneState, tenants: Rows, phones: I8) -> Rows:
     keys = row_keys(state.tenants.key[tenant] ^ _PHONE_SALT, phone.view(np.uint64))
     found, _ = customers.find_or_add(keys)
     # A row may also have been left without its phone, by someone who wanted to be forgotten.
-    for at in np.flatnonzero(customers.phone[found] == 0).tolist():
+    for at in (customers.phone[found] == 0).nonzero()[0].tolist():
         row = found[at]
         customers.tenant[row] = tenant[at]
         customers.phone[row] = phone[at]
@@ -69,7 +69,7 @@ def alias_rows(state: LaneState, tenants: Rows, aliases: Sequence[Alias]) -> Row
     if not aliases:
         return np.zeros(0, np.int64)
     rows, _ = table.find_or_add(_alias_keys(state, tenants, aliases))
-    for at in np.flatnonzero(table.kind[rows] == None).tolist():  # noqa: E711  # elementwise
+    for at in (table.kind[rows] == None).nonzero()[0].tolist():  # noqa: E711  # elementwise
         row = rows[at]
         table.tenant[row] = tenants[at]
         table.kind[row], table.value[row] = aliases[at]
@@ -82,7 +82,7 @@ def phoneless_rows(state: LaneState, aliases: Rows) -> Rows:
     customers = state.customers
     keys = row_keys(state.aliases.key[aliases] ^ _PHONELESS_SALT, np.zeros(len(aliases), np.uint64))
     rows, fresh = customers.find_or_add(keys)
-    for at in np.flatnonzero(fresh).tolist():
+    for at in fresh.nonzero()[0].tolist():
         row, alias = rows[at], aliases[at]
         tenant = int(state.aliases.tenant[alias])
         kind, value = state.aliases.kind[alias], state.aliases.value[alias]
@@ -103,7 +103,7 @@ def aliases_of(texts: Objects) -> tuple[Rows, list[Alias]]:
     found: list[Alias] = []
     told = texts.tolist()
     if told.count(None) < len(told):
-        for at in np.flatnonzero(texts != None).tolist():  # noqa: E711  # elementwise
+        for at in (texts != None).nonzero()[0].tolist():  # noqa: E711  # elementwise
             aliases = _DECODE(told[at])
             lines += [at] * len(aliases)
             found += aliases
@@ -120,7 +120,7 @@ def told_aliases(state: LaneState, customers: Rows) -> Objects:
     told = np.empty(len(customers), np.object_)
     heads = state.customers.first_alias[customers]
     told.fill(_NAMELESS)
-    for at in np.flatnonzero(heads >= 0).tolist():
+    for at in (heads >= 0).nonzero()[0].tolist():
         told[at] = _newest(state, int(heads[at]))
     return told
 

@@ -71,7 +71,7 @@ def phone_column(
     if not texts:
         return np.zeros(0, np.int64)
     found = _written_in_full(texts)
-    for at in np.flatnonzero(found == 0).tolist():
+    for at in (found == 0).nonzero()[0].tolist():
         text = texts[at]
         if text is FORGOTTEN:
             found[at] = NOBODYS

@@ -49,7 +49,7 @@ def prune(state: LaneState, now_ms: int, settled: int = -1) -> None:
         remember_last_day(
             state, visits.client[counted], visits.day[counted], visits.start_ms[counted]
         )
-        lost = np.flatnonzero(np.isin(state.units.holder, gone))
+        lost = np.isin(state.units.holder, gone).nonzero()[0]
         state.units.holder[lost] = -1
         state.units.touch(lost)
         texts = state.visit_texts.index.find(visits.key[gone])

@@ -25,6 +25,12 @@ from state.money import VACANT
 from state.runs import begins, in_order
 from state.tables import Flags
 
+try:
+    from operators import sums
+except ImportError:  # no compiler where this was installed
+    sums = None  # type: ignore[assignment]
+_IS_COMPILED = sums is not None
+
 
 @dataclass(slots=True)
 class Reach:
@@ -153,6 +159,8 @@ _WORTHLESS = Worth(_NOTHING, _NOTHING, np.zeros(0, np.int32), _NOTHING)
 
 def is_held(state: LaneState, rows: Rows, today: I4, window: I4) -> Flags:
     """Whether payments have been told, and stay: by their own day, or by that of their unit."""
+    if _IS_COMPILED:
+        return sums.is_held(state, rows, today, window)
     payments = state.payments
     held: Flags = payments.status[rows] != VACANT
     held &= inside(payments.kept_day[rows], today, window) | living(
@@ -174,7 +182,7 @@ def note_changes(
         changed = (old.money != new.money) | ((old.day != new.day) & (new.money != 0))
         # A client that becomes another customer's takes its money along: that is told as such.
         changed |= (old.client != new.client) & ((old.money != 0) | (new.money != 0))
-        at = np.flatnonzero(changed)
+        at = changed.nonzero()[0]
         touched.add(old.owner[at], line[at], Cause.CORRECTION)
         touched.add(new.owner[at], line[at], Cause.CORRECTION)
 

@@ -99,7 +99,7 @@ def _of_service(state: LaneState, slot: int, tenants: Rows, visit: Rows) -> Flag
         if service is None:
             continue
         wanted = service.casefold()
-        lines = np.flatnonzero(tenants == tenant)
+        lines = (tenants == tenant).nonzero()[0]
         words, place = np.unique(state.visits.services[visit[lines]], return_inverse=True)
         named = [
             any(wanted == title.casefold() for title in service_titles(state, word))

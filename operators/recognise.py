@@ -121,7 +121,7 @@ def _pairs(
     says = np.zeros(len(asked), np.bool_) if word_ms is None else word_ms != NONE
     aliases = events.aliases if isinstance(events, ClientEvents) else events.alias
     both = (aliases != None) & (events.phone != None)  # noqa: E711  # elementwise
-    rows = np.flatnonzero(asked & (says | both))
+    rows = (asked & (says | both)).nonzero()[0]
     if not len(rows):
         return []
     scope = scopes[events.scope[rows]]

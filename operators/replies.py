@@ -58,7 +58,7 @@ def answer(
         due = (key != 0) & fresh & ~is_marked(state, mark, now_ms)
         set_off = [
             line
-            for line in np.flatnonzero(due).tolist()
+            for line in due.nonzero()[0].tolist()
             if matches(
                 rules.of[tenant[line]][slot].match, events.kind[at[line]], events.text[at[line]]
             )

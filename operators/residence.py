@@ -98,7 +98,7 @@ def _away(batch: Batch, stays: Stays) -> Flags:
     others = [(event.record, event.tenant) for event in batch.settings]
     others += [
         (record, _tenant_of(batch, record))
-        for record in np.flatnonzero((batch.imported != 0) & ~named).tolist()
+        for record in ((batch.imported != 0) & ~named).nonzero()[0].tolist()
     ]
     for record, tenant in others:
         away[record] = any(first <= record < end for first, end in stays.get(tenant, ()))
@@ -123,7 +123,7 @@ def _without(batch: Batch, away: Flags, stays: Stays) -> Batch:
     for kind in _KINDS:
         events = getattr(batch, kind)
         gone = away[events.record]
-        kept[kind] = select(events, np.flatnonzero(~gone)) if gone.any() else events
+        kept[kind] = select(events, (~gone).nonzero()[0]) if gone.any() else events
         scopes, times = np.unique(events.scope[gone], return_counts=True)
         for scope, count in zip(scopes.tolist(), times.tolist(), strict=True):
             batch.counts[event_count(batch.scopes[scope].provider, type(events))] -= count
@@ -148,7 +148,7 @@ def _dead_letters(batch: Batch, away: Flags) -> list[DeadLetter]:
     letters = list(batch.dead_letters)
     known = {letter.position for letter in letters}
     if batch.originals is not None:
-        for record in np.flatnonzero(away).tolist():
+        for record in away.nonzero()[0].tolist():
             if int(batch.positions[record]) not in known:
                 letters.append(batch.originals.letter(record, STAGE, REASON, MESSAGE))
                 batch.counts["dead_letters", REASON] += 1

@@ -93,14 +93,14 @@ def restate(table: Counters, passage: Passage, changes: Differences | None) -> R
     order = np.lexsort((position, due_ms, row))
     row, due_ms, position = row[order], due_ms[order], position[order]
     last = ends(row)
-    told = np.flatnonzero(ends(row, due_ms))  # the last of its row before the same telling
+    told = ends(row, due_ms).nonzero()[0]  # the last of its row before the same telling
     measures = []
     nothing = np.zeros(len(waiting), np.int64)
     for name, by in zip(table.MEASURES, changes.by, strict=True):
         column: I8 = getattr(table, name)
         total = np.cumsum(np.concatenate([nothing, by])[order])
         before = np.concatenate([[0], total[last][:-1]])  # of the rows that come earlier
-        value = total - np.repeat(before, np.diff(np.flatnonzero(last), prepend=-1)) + column[row]
+        value = total - np.repeat(before, np.diff(last.nonzero()[0], prepend=-1)) + column[row]
         column[row[last]] = value[last]
         measures.append(value[told])
     table.position[row[last]] = position[last]
@@ -142,7 +142,7 @@ def _tell(table: Counters, passage: Passage) -> Restated:
 
 
 def _waiting(table: Counters, until_ms: int) -> Rows:
-    return np.flatnonzero(table.due_ms[: table.rows] <= until_ms)
+    return (table.due_ms[: table.rows] <= until_ms).nonzero()[0]
 
 
 def _restated(

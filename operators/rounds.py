@@ -70,7 +70,7 @@ def take_rounds(state: LaneState, owed: Owed, work: Work, start: int, end: int) 
     last_clock = int(work.clock_ms[end - 1])
     order = _by_unit(named)
     unit = named.unit[order]
-    heads = np.flatnonzero(begins(unit))
+    heads = begins(unit).nonzero()[0]
     ends = np.append(heads[1:], len(order))
     customers = _claim(state, named, unit[heads])
     agenda: Rows = state.due.until(last_clock)
@@ -88,7 +88,7 @@ def take_rounds(state: LaneState, owed: Owed, work: Work, start: int, end: int) 
         if len(due):
             agenda = distinct(np.concatenate([agenda, due]))
     table.slot[customers] = -1
-    strangers = np.flatnonzero((named.kind == FAILURE) & (named.unit < 0))
+    strangers = ((named.kind == FAILURE) & (named.unit < 0)).nonzero()[0]
     note_failures(state, named, strangers, work.clock_ms)
 
 

@@ -112,7 +112,7 @@ def _withdraw_vanished(
     state: LaneState, owed: Owed, customers: Rows, told_ms: I8, moment: Moment
 ) -> None:
     """What is held for a reason that is no more is taken back."""
-    waiting = np.flatnonzero(state.customers.held_due[customers] != NEVER)
+    waiting = (state.customers.held_due[customers] != NEVER).nonzero()[0]
     if not len(waiting):
         return
     chosen = customers[waiting]
@@ -144,7 +144,7 @@ def _by_thresholds(
 
 
 def _set_roll(state: LaneState, customers: Rows, tenants: Rows, day: I8) -> None:
-    rolls = np.flatnonzero(day != NEVER)
+    rolls = (day != NEVER).nonzero()[0]
     chosen = customers[rolls]
     zones = state.tenants.zone[tenants[rolls]]
     midnight = state.zones.midnight(zones, day[rolls].astype(np.int32))
@@ -163,7 +163,7 @@ def _tell_changes(
     made_ms: I8,
     moment: Moment,
 ) -> None:
-    crossed = np.flatnonzero(state.customers.segment[customers] != before)
+    crossed = (state.customers.segment[customers] != before).nonzero()[0]
     if not len(crossed):
         return
     told_ms = told_ms[crossed]

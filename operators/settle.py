@@ -74,7 +74,7 @@ def apply_settings(
     recount(state, tally, state.payments, payments, payments_before, first, clocks)
     tell_days(state, owed, tally, passage, 0, counts)
     table = state.customers
-    rows = np.flatnonzero(table.known[: table.rows] & (table.tenant[: table.rows] == tenant))
+    rows = (table.known[: table.rows] & (table.tenant[: table.rows] == tenant)).nonzero()[0]
     if len(rows):
         moment = Moment(np.full(len(rows), now_ms), np.full(len(rows), position))
         cause = np.full(len(rows), "thresholds", np.object_)

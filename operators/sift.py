@@ -118,7 +118,7 @@ class _Fields:
 
     def bad(self) -> pl.DataFrame:
         """As ``Sifted.bad``."""
-        rows = np.flatnonzero(self._verdict)
+        rows = self._verdict.nonzero()[0]
         causes = [self._causes[cause - 1] for cause in self._verdict[rows].tolist()]
         named = [", ".join(self.sources.get(field, ())) for _, field in causes]
         return pl.DataFrame(

@@ -80,7 +80,7 @@ def of_phones(state: LaneState, tenants: Rows, phones: I8) -> Rows:
     found = np.full(len(phones), -1, np.int64)
     customer = find_customers(state, tenants, phones)
     # Whose phone is kept has no tombstone: there are few to be asked for.
-    asked = np.flatnonzero((phones > 0) & ((customer < 0) | (state.customers.phone[customer] == 0)))
+    asked = ((phones > 0) & ((customer < 0) | (state.customers.phone[customer] == 0))).nonzero()[0]
     if len(asked):
         names = state.tenants.name
         ids = [
@@ -95,7 +95,7 @@ def of_aliases(state: LaneState, tenants: Rows, aliases: Sequence[Alias]) -> Row
     """The tombstones of whose names these are, -1 for any other."""
     found = np.full(len(aliases), -1, np.int64)
     rows = find_aliases(state, tenants, aliases)
-    asked = np.flatnonzero((rows < 0) | (state.aliases.customer[rows] < 0))
+    asked = ((rows < 0) | (state.aliases.customer[rows] < 0)).nonzero()[0]
     if len(asked):
         ids = [
             alias_customer_id(state.id_key, state.tenants.name[tenants[at]], *aliases[at])
@@ -144,7 +144,7 @@ def _without_phones(
     state: LaneState, events: _Phoned, scopes: Rows, counts: Counter[tuple[str, ...]]
 ) -> _Phoned:
     tenants, asked = haunted(state, events, scopes)
-    at = np.flatnonzero(asked & (events.phone != None))  # noqa: E711  # elementwise
+    at = (asked & (events.phone != None)).nonzero()[0]  # noqa: E711  # elementwise
     out = at[_phones_out(state, events, tenants, scopes, at)]
     if not len(out):
         return events
@@ -159,12 +159,12 @@ def _without_alias(
 ) -> _Messages:
     """Who is named by a phone that is kept out has no other name either."""
     tenants, asked = haunted(state, events, scopes)
-    at = np.flatnonzero(asked & (events.alias != None))  # noqa: E711  # elementwise
+    at = (asked & (events.alias != None)).nonzero()[0]  # noqa: E711  # elementwise
     if not len(at):
         return events
     known_phone = events.phone[at] != None  # noqa: E711  # elementwise
     out = np.array([phone is FORGOTTEN for phone in events.phone[at].tolist()])
-    asked_by_phone = np.flatnonzero(known_phone & ~out)
+    asked_by_phone = (known_phone & ~out).nonzero()[0]
     out[asked_by_phone] = _phones_out(state, events, tenants, scopes, at[asked_by_phone])
     by_alias = ~out & (of_aliases(state, tenants[at], events.alias[at].tolist()) >= 0)
     counts["ignored", "forgotten"] += int(by_alias.sum())
@@ -187,7 +187,7 @@ def _phones_out(
 def _without_cards_aliases(state: LaneState, cards: ClientEvents, scopes: Rows) -> ClientEvents:
     """Cards of who is forgotten tell no name; those of others none that is kept out."""
     tenants, asked = haunted(state, cards, scopes)
-    at = np.flatnonzero(asked & (cards.aliases != None))  # noqa: E711  # elementwise
+    at = (asked & (cards.aliases != None)).nonzero()[0]  # noqa: E711  # elementwise
     if not len(at):
         return cards
     aliases = cards.aliases.copy()

@@ -40,7 +40,7 @@ class Graph:
 
     def join(self, left: Rows, right: Rows) -> None:
         """Edges between nodes, line by line, where both are there."""
-        both = np.flatnonzero((left | right) >= 0)
+        both = ((left | right) >= 0).nonzero()[0]
         if len(both):
             self._left.append(left[both])
             self._right.append(right[both])

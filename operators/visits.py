@@ -37,6 +37,7 @@ from schemas.batch import (
     Objects,
 )
 from state.chains import rechain, rows_in
+from state.facts import alike, keep
 from state.index import Rows
 from state.lane import LaneState
 from state.runs import begins
@@ -203,7 +204,7 @@ def _apply_visits(
     old_day = np.where(held, visits.day[rows], NO_DAY).astype(np.int32)
     before = contribution(state, visits, rows, held)
     was_missed = held & _is_missed(visits.status[rows])
-    alike = held & _is_alike(state, rows, events, at)
+    still = held & alike(_TELLING, visits, rows, events, at)
     _store(state, rows, events, at, held, deleted)
     is_missed = _is_missed(visits.status[rows])
     newly = is_missed & ~was_missed
@@ -220,7 +221,7 @@ def _apply_visits(
     place(state, owner, old_owner, old_day, days, events.today[at], within)
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
     factual = was_attended | is_attended
-    stirs = (factual | was_missed | is_missed) & ~(alike & (client == old_client))
+    stirs = (factual | was_missed | is_missed) & ~(still & (client == old_client))
     _stir(state, np.concatenate([owner[stirs], old_owner[stirs]]))
     cause = np.where(factual, changed, np.where(linked, Cause.IDENTITY, Cause.CORRECTION))
     touched.add(owner, lines, cause.astype(np.int8))
@@ -295,21 +296,11 @@ def _repeats(
     visits = state.visits
     same = same_version(visits.version[rows], events.version[at])
     same &= visits.status[rows] == events.status[at]
-    content = np.ones(len(rows), np.bool_)
-    for name in (*_FACTS, *_WHERE):
-        content &= getattr(visits, name)[rows] == getattr(events, name)[at]
+    content = alike((*_FACTS, *_WHERE), visits, rows, events, at)
     content &= visits.client[rows] == client
     content &= visits.phone[rows] == phone
     repeats: Flags = same & (content | (events.status[at] == DELETED))
     return repeats
-
-
-def _is_alike(state: LaneState, rows: Rows, events: VisitColumns, at: Rows) -> Flags:
-    """Whether what triggers go by is as it was."""
-    alike = np.ones(len(rows), np.bool_)
-    for name in _TELLING:
-        alike &= getattr(state.visits, name)[rows] == getattr(events, name)[at]
-    return alike
 
 
 def _stir(state: LaneState, customers: Rows) -> None:
@@ -339,11 +330,10 @@ def _store(
     stays = held[whole] & (visits.start_ms[chosen] == events.start_ms[source])
     visits.imported[chosen] = np.where(stays, visits.imported[chosen], events.imported[source])
     renamed = visits.money_unit[chosen] != events.money_unit[source]
-    renamed = np.flatnonzero(renamed)
+    renamed = renamed.nonzero()[0]
     named_before = chosen[renamed][visits.money_unit[chosen[renamed]] != NONE]
     state.unit_visits.remove(named_before)
-    for name in (*_COPIED, "scope", "id"):
-        getattr(visits, name)[chosen] = getattr(events, name)[source]
+    keep((*_COPIED, "scope", "id"), visits, chosen, events, source)
     _keep_texts(state, chosen, events.id_text[source])
     names_now = chosen[renamed][visits.money_unit[chosen[renamed]] != NONE]
     state.unit_visits.add(names_now)
@@ -356,7 +346,7 @@ def _store(
 
 def _keep_texts(state: LaneState, rows: Rows, texts: Objects) -> None:
     """An id that is a text is kept as long as the visit is, under the visit's key."""
-    told = np.flatnonzero(texts != None)  # noqa: E711  # elementwise
+    told = (texts != None).nonzero()[0]  # noqa: E711  # elementwise
     if not len(told):
         return
     table = state.visit_texts

@@ -22,7 +22,7 @@ _SALT = np.uint64(0x77696E6261636B2D)
 def winbacks(state: LaneState, customers: Rows, last_day: I4) -> Coming:
     """One occasion per customer and trigger; its subject is the last day."""
     rules = state.tenants.triggers["winback"]
-    came = np.flatnonzero((last_day != NO_DAY) & rules.some[state.customers.tenant[customers]])
+    came = ((last_day != NO_DAY) & rules.some[state.customers.tenant[customers]]).nonzero()[0]
     parts = []
     for slot in rules.slots if len(came) else ():
         tenants = state.customers.tenant[customers[came]]

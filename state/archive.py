@@ -45,6 +45,7 @@ def take(tables: Mapping[str, Table], *, everything: bool) -> list[Share]:
     shares = []
     for name, table in tables.items():
         rows = table.live() if everything else _changed(table)
+        rows = rows.astype(np.int32)  # as files have them
         columns = {
             column: (kind, getattr(table, column)[rows])
             for column, kind in table.COLUMNS.items()
@@ -227,7 +228,7 @@ def _completed(batch: Any, kinds: Mapping[str, Column]) -> Any:
 
 
 def _changed(table: Table) -> Rows:
-    return np.flatnonzero(table.changed[: table.rows])
+    return table.changed[: table.rows].nonzero()[0]
 
 
 def _arrow_type(kind: Column) -> Any:

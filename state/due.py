@@ -49,10 +49,10 @@ class DueColumn:
     def until(self, instant: int) -> Rows:
         """Customers with something due at or before the instant, ascending by row."""
         found = []
-        for block in np.flatnonzero(self._least <= instant).tolist():
+        for block in (self._least <= instant).nonzero()[0].tolist():
             start = block << _SHIFT
             due = self._customers.due[start : min(start + (1 << _SHIFT), self._customers.rows)]
             # A block's minimum only sinks as rows are refreshed: what it really is, is read here.
             self._least[block] = due.min(initial=NEVER)
-            found.append(np.flatnonzero(due <= instant) + start)
+            found.append((due <= instant).nonzero()[0] + start)
         return np.concatenate(found) if found else np.zeros(0, np.int64)

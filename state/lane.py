@@ -166,7 +166,7 @@ class LaneState:
         known = self._word_rows
         return np.array(
             [-1 if t is None else known[t] if t in known else self._add_word(t) for t in texts],
-            np.int64,
+            np.int32,
         )
 
     def places_of(self, tenants: list[int], branches: list[str | None]) -> Rows:
@@ -177,7 +177,7 @@ class LaneState:
                 known[named] if named in known else self._add_place(*named)
                 for named in zip(tenants, branches, strict=True)
             ],
-            np.int64,
+            np.int32,
         )
 
     def _add_place(self, tenant: int, branch: str | None) -> int:
@@ -217,5 +217,5 @@ def _chain(children: Rows, parent: Rows, first: Rows, following: Rows) -> None:
     parents = parent[ordered]
     starts = begins(parents)
     first[parents[starts]] = ordered[starts]
-    inner = np.flatnonzero(~starts)
+    inner = (~starts).nonzero()[0]
     following[ordered[inner - 1]] = ordered[inner]

@@ -93,7 +93,7 @@ def command_keys(tenants: U8, commands: I8) -> U8:
 def message_ids(statuses: StatusEvents) -> I8:
     """A sender that failed has no message to name: it is this command's on that channel."""
     ids = statuses.message
-    nameless = np.flatnonzero(ids == NONE)
+    nameless = (ids == NONE).nonzero()[0]
     if len(nameless):
         ids = ids.copy()
         for at in nameless.tolist():

@@ -145,11 +145,16 @@ class UnitVisits:
     def of(self, scopes: Rows, numbers: I8) -> tuple[Rows, Rows]:
         """Visits that name these money units, with the line of each."""
         visits = self._visits
-        heads = self._first[self._buckets(scopes, numbers)]
-        lines, rows = walk(heads, visits.next_same, np.arange(len(heads), dtype=np.int64))
+        heads = self.heads(scopes, numbers)
+        lines, rows = walk(heads, visits.next_same, np.arange(len(heads)))
         same = (visits.money_unit[rows] == numbers[lines]).nonzero()[0]
         same = same[visits.scope[rows[same]] == scopes[lines[same]]]
         return lines[same], rows[same]
+
+    def heads(self, scopes: Rows, numbers: I8) -> Rows:
+        """Where the chains begin that have the visits of these money units, and others."""
+        heads: Rows = self._first[self._buckets(scopes, numbers)]
+        return heads
 
     def _buckets(self, scopes: Rows, numbers: I8) -> NDArray[np.int64]:
         hashed = mix(self._scopes.key[scopes], numbers.view(np.uint64))

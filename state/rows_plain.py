@@ -131,7 +131,7 @@ def rechain(first: I4, following: I4, children: Rows, old: Rows, new: Rows) -> N
     Of one parent at most one child comes at a time.
     """
     moved = old != new
-    for at in np.flatnonzero(moved & (old >= 0)).tolist():
+    for at in (moved & (old >= 0)).nonzero()[0].tolist():
         unchain(first, following, int(old[at]), int(children[at]))
     placed = moved & (new >= 0)
     following[children[placed]] = first[new[placed]]

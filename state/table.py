@@ -67,7 +67,7 @@ class Table:
 
     def live(self) -> Rows:
         """All rows in use, ascending."""
-        return np.flatnonzero(self.key[: self.rows])
+        return self.key[: self.rows].nonzero()[0]
 
     def find_or_add(self, keys: U8) -> tuple[Rows, NDArray[np.bool_]]:
         """Rows of the keys, which may repeat; fresh rows for unknown ones.
@@ -103,7 +103,7 @@ class Table:
         live = self.live()
         self.index = KeyIndex(self.key, len(live))
         self.index.add(live)
-        self._free = np.flatnonzero(self.key[: self.rows] == 0).tolist()
+        self._free = (self.key[: self.rows] == 0).nonzero()[0].tolist()
 
     def extend_to(self, rows: int) -> None:
         """Makes at least this many rows exist, for a restore that fills them by number."""

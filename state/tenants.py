@@ -213,7 +213,8 @@ class Tenants(Table):
 
     def whose_midnight(self, midnight_ms: int) -> Rows:
         """Tenants whose next midnight this is."""
-        return np.flatnonzero(self.midnight_ms[: self.rows] == midnight_ms)
+        awaited: Rows = (self.midnight_ms[: self.rows] == midnight_ms).nonzero()[0]
+        return awaited
 
     def _apply(self, row: int, settings: TenantSettings) -> None:
         while len(self.settings) <= row:
