@@ -8,6 +8,7 @@ State: read only
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from operators.profiles import Standing, scored
 from schemas.aggregates import CustomerSegments
