@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
-import msgspec
 import numpy as np
 import structlog
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -49,22 +49,20 @@ MOST_HELD_MESSAGES = 100_000
 MOST_HELD_BYTES = 64 << 20
 OFFSET_BITS = 48
 
+_VALUE = attrgetter("value")
+
 _log = structlog.get_logger("sink")
 
 
-class _CommandId(msgspec.Struct):
-    command_id: str
-
-
-_command_id = msgspec.json.Decoder(_CommandId)
+_COMMAND_BEGINS = b'{"command_id":"'
+_ID = slice(len(_COMMAND_BEGINS), len(_COMMAND_BEGINS) + 32)
+_SCHEMA_HEADER = ("schema", COMMAND_SCHEMA.encode())
 
 
 def command_headers(value: bytes) -> Headers:
-    """Headers of a command: what to dedupe by, and how to read it."""
-    return [
-        ("command-id", _command_id.decode(value).command_id.encode()),
-        ("schema", COMMAND_SCHEMA.encode()),
-    ]
+    """Headers of a command: what to dedupe by, and how to read it; its id is its first field."""
+    assert value.startswith(_COMMAND_BEGINS), "a command begins with its id"
+    return [("command-id", value[_ID]), _SCHEMA_HEADER]
 
 
 def dead_letter_headers(lane: int, dead: DeadLetter, original: Headers | None) -> Headers:
@@ -89,9 +87,12 @@ def _nothing_else(lane: int, position: int) -> tuple[Headers | None, bool]:
 
 def size_of(outputs: Outputs) -> tuple[int, int]:
     """Messages, and bytes of their values."""
-    values = [m.value for stream in outputs.streams.values() for m in stream]
-    values += [dead.value for dead in outputs.dead_letters]
-    return len(values), sum(map(len, values))
+    letters = outputs.dead_letters
+    count = sum(map(len, outputs.streams.values())) + len(letters)
+    size = sum(len(dead.value) for dead in letters)
+    for messages in outputs.streams.values():
+        size += sum(map(len, map(_VALUE, messages)))
+    return count, size
 
 
 @dataclass
@@ -262,15 +263,18 @@ class KafkaCommitter:
     def _messages(self, outputs: Outputs) -> Iterator[Message]:
         for stream, messages in outputs.streams.items():
             topic = TOPICS[stream].name
-            for message in messages:
-                headers = command_headers(message.value) if stream == "commands" else None
-                yield topic, message.key, message.value, headers
+            if stream == "commands":
+                for _, key, value in messages:
+                    yield topic, key, value, command_headers(value)
+            else:
+                for _, key, value in messages:
+                    yield topic, key, value, None
         topic = TOPICS["dead_letters"].name
         for dead in outputs.dead_letters:
             own, is_null = self.original(outputs.lane, dead.position)
             headers = dead_letter_headers(outputs.lane, dead, own)
-            value = None if is_null else dead.value[: MAX_MESSAGE_BYTES - HEADROOM_BYTES]
-            yield topic, dead.key, value, headers
+            told = None if is_null else dead.value[: MAX_MESSAGE_BYTES - HEADROOM_BYTES]
+            yield topic, dead.key, told, headers
 
 
 class _CommitterPartition(StatefulSinkPartition[Folded, None]):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
@@ -82,8 +83,7 @@ class Transactions:
     def commit(self, messages: Iterable[Message], offsets: list[Any], membership: object) -> None:
         """Messages and positions, the latter under the group metadata of their assignment."""
         self._patiently(self._producer.begin_transaction)
-        for message in messages:
-            self._produce(message)
+        self._produce(messages)
 
         def send_offsets() -> None:
             self._producer.send_offsets_to_transaction(offsets, membership, self.patience)
@@ -100,20 +100,28 @@ class Transactions:
         """Let go of the producer; nothing is committed."""
         self._producer = None
 
-    def _produce(self, message: Message) -> None:
-        topic, key, value, headers = message
+    def _produce(self, messages: Iterable[Message]) -> None:
+        produce = self._producer.produce
+        try:
+            for topic, key, value, headers in messages:
+                try:
+                    produce(topic, value, key, headers=headers)
+                except BufferError:
+                    self._produce_later(topic, value, key, headers)
+        except KafkaException as refusal:
+            raise _judged(refusal) from None
+
+    def _produce_later(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: Headers | None
+    ) -> None:
+        """Waits for room among what has not been sent yet."""
         deadline = time.monotonic() + self.patience
-        while True:
-            try:
+        while time.monotonic() < deadline:
+            self._producer.poll(0.05)
+            with suppress(BufferError):
                 self._producer.produce(topic, value, key, headers=headers)
-            except BufferError:
-                if time.monotonic() > deadline:
-                    raise EngineError("Kafka takes no more messages") from None
-                self._producer.poll(0.05)
-            except KafkaException as refusal:
-                raise _judged(refusal) from None
-            else:
                 return
+        raise EngineError("Kafka takes no more messages")
 
     def _in_time(self, call: Callable[[], None]) -> None:
         """The call, which should end by itself, or ``EngineError`` where it does not.
