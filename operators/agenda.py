@@ -17,7 +17,7 @@ import numpy as np
 
 from operators.after_visits import after_visits, visits_of_days
 from operators.birthdays import birthdays
-from operators.bookings import told_visits, visit_occasions
+from operators.bookings import told_visits, visit_ids, visit_occasions
 from operators.coming import Coming, only
 from operators.crowds import inside
 from operators.features import History, history_of
@@ -325,6 +325,7 @@ def _tellings(
     start, place = visits.start_ms[rows], visits.place[rows]
     local = state.zones.to_local(places.zone[place], start)
     several = visits_of_days(state, history, due.owner, start) if kind == "after_visit" else {}
-    told = told_visits(state, rows, several, start, local)
+    ids = visit_ids(state, rows)
+    told = told_visits(state, rows, ids, several, start, local)
     branches = [branch or None for branch in places.branch[place].tolist()]
-    return visit_occasions(state, rows, start), told, branches
+    return visit_occasions(state, rows, ids, start), told, branches

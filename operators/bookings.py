@@ -30,15 +30,21 @@ _OCCASION = Form(b"visit:", PLAIN, b":", PLAIN, b":", PLAIN, b"@", MINUTE)
 
 
 def told_visits(
-    state: LaneState, firsts: Rows, several: dict[int, list[int]], start_ms: I8, local_ms: I8
+    state: LaneState,
+    firsts: Rows,
+    ids: list[str],
+    several: dict[int, list[int]],
+    start_ms: I8,
+    local_ms: I8,
 ) -> list[bytes]:
     """A ``Visit`` for each day's first row; ``several`` has all rows of days that have more.
 
-    ``start_ms`` and ``local_ms`` are when each day starts, and what the clock on the wall says.
+    ``ids`` are the firsts' own; ``start_ms`` and ``local_ms`` are when each day starts, and what
+    the clock on the wall says.
     """
     visits, words = state.visits, state.words.text
     told = _VISIT.fill(
-        visit_ids(state, firsts),
+        ids,
         start_ms,
         local_ms,
         _each_told(visits.services[firsts], lambda word: service_titles(state, word)),
@@ -69,11 +75,11 @@ def _each_told(words: Rows, tell: Callable[[int], list[str]]) -> list[bytes]:
     return texts
 
 
-def visit_occasions(state: LaneState, visits: Rows, start_ms: I8) -> list[str]:
-    """What the occasions of visits at their starts are called."""
+def visit_occasions(state: LaneState, visits: Rows, ids: list[str], start_ms: I8) -> list[str]:
+    """What the occasions of visits at their starts are called, which have these ids."""
     scopes, scope = state.scopes, state.visits.scope[visits]
     provider, branch = scopes.provider[scope].tolist(), scopes.branch[scope].tolist()
-    told = _OCCASION.fill(provider, branch, visit_ids(state, visits), start_ms)
+    told = _OCCASION.fill(provider, branch, ids, start_ms)
     return list(map(bytes.decode, told))
 
 

@@ -7,7 +7,9 @@ State: read only
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +20,14 @@ from operators.people import told_aliases
 from operators.profiles import scored, speakers, told_recency
 from operators.segments import own_day
 from schemas.batch import I4
-from schemas.forms import INSTANT, JSON, KEY, NUMBER, PHONE, TEXT, VALUE, form_of
+from schemas.forms import INSTANT, JSON, KEY, NUMBER, PHONE, TEXT, VALUE, form_of, run_of
 from schemas.outputs import Command, Rfm
 from schemas.segments import SCHEME
-from state.index import Rows
+from state.index import U8, Rows
 from state.lane import LaneState
+from state.rules import SEGMENT_BIT
+
+T = TypeVar("T")
 
 _COMMAND = form_of(
     Command,
@@ -31,10 +36,9 @@ _COMMAND = form_of(
     KEY,
     PHONE,
     VALUE,  # aliases
-    *[TEXT] * 4,  # name to category
-    VALUE,  # channels
     TEXT,
-    VALUE,  # params
+    JSON,  # trigger
+    *[None] * 5,  # kind to params
     *[TEXT] * 3,  # locale to branch
     JSON,  # visit
     KEY,
@@ -45,57 +49,65 @@ _COMMAND = form_of(
     TEXT,
     b"false",  # withdrawn
 )
+_ORDER = run_of(Command, "trigger", TEXT, TEXT, TEXT, VALUE, TEXT, VALUE)
 _RFM = form_of(Rfm, NUMBER, NUMBER, NUMBER, TEXT)
+
+
+@dataclass(slots=True)
+class _Orders:
+    """What commands say alike, one line each: by their rule, its channels and the segment.
+
+    ``message`` is JSON from the trigger to the params. ``locale`` is the rule's, ``usual_locale``
+    that of its tenant.
+    """
+
+    message: list[bytes]
+    locale: list[str | None]
+    usual_locale: list[str]
+    currency: list[str | None]
 
 
 def commands_of(
     state: LaneState,
     asked: Asked,
     lines: NDArray[np.intp],
-    channels: list[list[str]],
+    channels: U8,
 ) -> list[bytes]:
-    """A command for each of these lines; ``channels`` run beside them."""
-    table, places = state.customers, lines.tolist()
+    """A command for each of these lines; ``channels`` are beside them, a bit for each."""
+    table = state.customers
     customers, tenant = asked.customer[lines], asked.tenant[lines]
     # Whose day begins minutes after midnight is in the day of the last score by then.
     today = own_day(state, customers, asked.made_ms[lines])
     today = np.maximum(today, table.scored_day[customers])
-    triggers = [state.tenants.rules.triggers[rule] for rule in asked.rule[lines].tolist()]
-    settings = [state.tenants.settings[each] for each in tenant.tolist()]
-    branches = [asked.branch[line] for line in places]
-    templates, params = _messages(state, asked.rule[lines], customers, today)
+    orders = _orders(state, asked.rule[lines], customers, channels, today)
     name, locale = _names(state, customers)
+    locales = zip(orders.locale, locale, orders.usual_locale, strict=True)
+    zones = np.array(state.zones.names(), np.object_)
     return _COMMAND.fill(
-        [asked.identity[line] for line in places],
+        chosen(lines, asked.identity),
         state.tenants.name[tenant].tolist(),
         table.id[customers],
         table.phone[customers],
         told_aliases(state, customers).tolist(),
         name,
-        [trigger.id for trigger in triggers],
-        [trigger.kind for trigger in triggers],
-        [trigger.category for trigger in triggers],
-        channels,
-        templates,
-        params,
-        [
-            trigger.locale or own or rules.locale
-            for trigger, own, rules in zip(triggers, locale, settings, strict=True)
-        ],
-        [
-            rules.zone_of(branch) if branch else rules.timezone
-            for rules, branch in zip(settings, branches, strict=True)
-        ],
-        branches,
-        [asked.visit[line] for line in places],
+        orders.message,
+        [rules or own or usual for rules, own, usual in locales],
+        zones[asked.place_zone[lines]].tolist(),
+        chosen(lines, asked.branch),
+        chosen(lines, asked.visit),
         scored(table.segment[customers])[0],
-        _rfms(state, customers, today, [rules.currency for rules in settings]),
+        _rfms(state, customers, today, orders.currency),
         state.tenants.thresholds_on(tenant, today),
         asked.due_ms[lines],
         asked.expires_ms[lines],
         asked.made_ms[lines],
-        [asked.occasion[line] for line in places],
+        chosen(lines, asked.occasion),
     )
+
+
+def chosen(lines: NDArray[np.intp], told: Sequence[T]) -> Sequence[T]:
+    """What stands in these lines, which are distinct."""
+    return told if len(lines) == len(told) else [told[line] for line in lines.tolist()]
 
 
 def _names(state: LaneState, customers: Rows) -> tuple[list[str | None], list[str | None]]:
@@ -114,22 +126,47 @@ def _rfms(
     return _RFM.fill(recency, table.frequency[customers], table.monetary[customers], currencies)
 
 
-def _messages(
-    state: LaneState, rules: I4, customers: Rows, today: I4
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """Templates and params: of each rule and segment one, but for what is told of a customer."""
-    tenants, segments = state.customers.tenant[customers], state.customers.segment[customers]
-    asked = list(zip(tenants.tolist(), rules.tolist(), segments.tolist(), strict=True))
-    known = {
-        (tenant, rule, segment): state.tenants.settings[tenant].message_for(
-            state.tenants.rules.triggers[rule], segment
-        )
-        for tenant, rule, segment in set(asked)
-    }
-    blank = {each for each, (_, params) in known.items() if params and has_blanks(params)}
-    messages = [known[each] for each in asked]
+def _orders(state: LaneState, rules: I4, customers: Rows, channels: U8, today: I4) -> _Orders:
+    segments = state.customers.segment[customers]
+    masks, mask = np.unique(channels, return_inverse=True)
+    alike = (rules.astype(np.int64) * len(masks) + mask) * len(SEGMENT_BIT) + segments
+    _, firsts, place = np.unique(alike, return_index=True, return_inverse=True)
+    triggers = [state.tenants.rules.triggers[rule] for rule in rules[firsts].tolist()]
+    settings = [
+        state.tenants.settings[tenant]
+        for tenant in state.customers.tenant[customers[firsts]].tolist()
+    ]
+    messages = [
+        own.message_for(trigger, segment)
+        for own, trigger, segment in zip(settings, triggers, segments[firsts].tolist(), strict=True)
+    ]
+    names = [
+        [name for at, name in enumerate(trigger.channels) if bits >> at & 1]
+        for trigger, bits in zip(triggers, channels[firsts].tolist(), strict=True)
+    ]
     params = [params for _, params in messages]
-    for line, each in enumerate(asked) if blank else ():
-        if each in blank:
-            params[line] = fill(state, customers.item(line), params[line], today.item(line))
-    return [template for template, _ in messages], params
+    columns = (
+        [trigger.id for trigger in triggers],
+        [trigger.kind for trigger in triggers],
+        [trigger.category for trigger in triggers],
+        names,
+        [template for template, _ in messages],
+    )
+    told = _each(place, _ORDER.fill(*columns, params))
+    blank = np.array([has_blanks(each) for each in params], np.bool_)[place]
+    for line in blank.nonzero()[0].tolist():
+        at = place.item(line)
+        own_params = fill(state, customers.item(line), params[at], today.item(line))
+        (told[line],) = _ORDER.fill(*([column[at]] for column in columns), [own_params])
+    return _Orders(
+        told,
+        _each(place, [trigger.locale for trigger in triggers]),
+        _each(place, [own.locale for own in settings]),
+        _each(place, [own.currency for own in settings]),
+    )
+
+
+def _each(place: NDArray[np.intp], told: list[T]) -> list[T]:
+    """What stands at each of these places."""
+    each: list[T] = np.array(told, np.object_)[place].tolist()
+    return each

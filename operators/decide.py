@@ -15,9 +15,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from operators.commands import commands_of
+from operators.commands import chosen, commands_of
 from operators.contacts import keep_contacts
 from operators.gate import HOLDOUT, PASSED, QUIET_HOURS, REASONS, Asked, Verdicts, judge
 from operators.held import hold
@@ -68,32 +67,38 @@ def _asked(state: LaneState, dues: Dues) -> Asked:
     trigger = [triggers[rule].id for rule in dues.rule.tolist()]
     identity = command_ids(state.tenants.name[tenant].tolist(), trigger, dues.occasion)
     told: dict[str, Any] = {each.name: getattr(dues, each.name) for each in fields(dues)}
+    zone, place_zone = state.tenants.zone[tenant], _place_zones(state, dues, tenant)
     return Asked(
         **told,
         tenant=tenant,
         today=state.tenant_day(tenant, dues.made_ms),
-        zone=_zones(state, dues, tenant),
+        zone=np.where(state.tenants.rules.marketing[dues.rule], zone, place_zone),
+        place_zone=place_zone,
         trigger=trigger,
         identity=identity,
         key=command_keys(state.tenants.key[tenant], text_keys(identity)),
     )
 
 
-def _zones(state: LaneState, dues: Dues, tenant: I4) -> I4:
-    """Whose clock quiet hours are judged by: of utility the visit's branch's, else the tenant's."""
+def _place_zones(state: LaneState, dues: Dues, tenant: I4) -> I4:
+    """The branch's zone where there is a visit, else the tenant's."""
     zones = state.tenants.zone[tenant]
-    for at in np.flatnonzero(~state.tenants.rules.marketing[dues.rule]).tolist():
-        settings, branch = state.tenants.settings[tenant.item(at)], dues.branch[at]
-        if branch in settings.branches:
-            zones[at] = state.zones.code(settings.branches[branch])
-    return zones
+    if not any(dues.branch):
+        return zones
+    places = list(zip(tenant.tolist(), dues.branch, strict=True))
+    known = dict(zip(places, zones.tolist(), strict=True))
+    for own, branch in known:
+        branches = state.tenants.settings[own].branches
+        if branch in branches:
+            known[own, branch] = state.zones.code(branches[branch])
+    return np.array([known[place] for place in places], np.int32)
 
 
 def _owe_decisions(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts) -> None:
     """What is held on was told when it was held first."""
     lines = np.flatnonzero(~asked.held | (verdicts.reason != QUIET_HOURS))
     customers, reasons = asked.customer[lines], verdicts.reason[lines].tolist()
-    identities, triggers = _at(lines, asked.identity), _at(lines, asked.trigger)
+    identities, triggers = chosen(lines, asked.identity), chosen(lines, asked.trigger)
     position, keys = asked.position[lines], state.customers.id[customers]
     values = _DECISION.fill(
         decision_ids(identities, [_PHASES[verdict] for verdict in reasons]),
@@ -111,33 +116,18 @@ def _owe_decisions(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdict
         owed.counts["decisions", _OUTCOMES[verdict], REASONS[verdict] or ""] += times
 
 
-def _at(lines: NDArray[np.intp], told: list[str]) -> list[str]:
-    return told if len(lines) == len(told) else [told[line] for line in lines.tolist()]
-
-
 def _owe_commands(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts) -> Objects:
     """Returns the commands beside the dues, ``None`` where there is none."""
     commands = np.empty(len(asked.rule), np.object_)
     passed = np.flatnonzero(verdicts.reason == PASSED)
     if not len(passed):
         return commands
-    customers, rules = asked.customer[passed], asked.rule[passed].tolist()
-    channels = _channel_lists(state, rules, verdicts.channels[passed].tolist())
-    values = commands_of(state, asked, passed, channels)
-    identities, position = _at(passed, asked.identity), asked.position[passed]
-    keys, triggers = state.customers.id[customers], _at(passed, asked.trigger)
+    values = commands_of(state, asked, passed, verdicts.channels[passed])
+    identities, triggers = chosen(passed, asked.identity), chosen(passed, asked.trigger)
+    keys, position = state.customers.id[asked.customer[passed]], asked.position[passed]
     owed.decided("commands", position, asked.due_ms[passed], keys, triggers, identities, values)
     commands[passed] = values
     return commands
-
-
-def _channel_lists(state: LaneState, rules: list[int], masks: list[int]) -> list[list[str]]:
-    """The channels of each mask in its trigger's order; what comes again is one list."""
-    known: dict[tuple[int, int], list[str]] = {}
-    words = state.tenants.rules.words
-    for rule, mask in set(zip(rules, masks, strict=True)):
-        known[rule, mask] = [name for at, name in enumerate(words[rule]) if mask >> at & 1]
-    return [known[each] for each in zip(rules, masks, strict=True)]
 
 
 def _keep_marks(state: LaneState, asked: Asked, verdicts: Verdicts, commands: Objects) -> None:

@@ -56,13 +56,15 @@ QUIET_HOURS, HOLDOUT = REASONS.index("quiet_hours"), REASONS.index("holdout")
 class Asked(Dues):
     """Dues with what the gate asks of each; ``today`` is the tenant's day.
 
-    ``zone`` is the branch's where there is a visit, else the tenant's. ``trigger`` is the rule's
-    id, ``identity`` the command's, ``key`` its key in messages.
+    ``place_zone`` is the branch's where there is a visit, else the tenant's; ``zone`` is whose
+    clock quiet hours go by: that one for utility, the tenant's for marketing. ``trigger`` is the
+    rule's id, ``identity`` the command's, ``key`` its key in messages.
     """
 
     tenant: I4
     today: I4
     zone: I4
+    place_zone: I4
     trigger: list[str]
     identity: list[str]
     key: U8

@@ -54,7 +54,7 @@ class _Lines:
     command: list[str] = field(default_factory=list)
     value: list[bytes] = field(default_factory=list)
 
-    def extend(self, *columns: list[Any]) -> None:
+    def extend(self, *columns: Sequence[Any]) -> None:
         """Adds lines, column by column."""
         for name, told in zip(_Lines.__slots__, columns, strict=True):
             getattr(self, name).extend(told)
@@ -63,7 +63,7 @@ class _Lines:
         """The messages in their final order."""
         if not self.position:
             return []
-        columns = np.array(self.key), np.array(self.due_ms), np.array(self.position)
+        columns = _keys(self.key), np.array(self.due_ms), np.array(self.position)
         order = np.lexsort(columns)
         self._part_equals(order, begins(*(column[order] for column in columns)))
         return messages_of(order, self.position, self.key, self.value)
@@ -80,6 +80,14 @@ class _Lines:
 
     def _rule_of(self, line: int) -> str:
         return f"{self.rule[line]}\x1f{self.command[line]}"
+
+
+def _keys(keys: list[bytes]) -> NDArray[np.bytes_]:
+    """Keys as a column: customers' ids are all of one width."""
+    width = len(keys[0])
+    if set(map(len, keys)) == {width}:
+        return np.frombuffer(b"".join(keys), f"S{width}")
+    return np.array(keys)
 
 
 @dataclass(slots=True)
@@ -208,9 +216,9 @@ class Owed:
         position: I8,
         due_ms: I8,
         keys: NDArray[np.bytes_],
-        rules: list[str],
-        commands: list[str],
-        values: list[bytes],
+        rules: Sequence[str],
+        commands: Sequence[str],
+        values: Sequence[bytes],
     ) -> None:
         """Owes many encoded commands or decisions: by which triggers, under which commands' ids."""
         places = position.tolist(), due_ms.tolist()

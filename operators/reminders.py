@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.bookings import runs_of, told_visits, visit_occasions
+from operators.bookings import runs_of, told_visits, visit_ids, visit_occasions
 from operators.decide import withdraw
 from operators.features import History
 from operators.held import move_mark, withdraw_held
@@ -129,16 +129,17 @@ def _dues(
     rules = state.tenants.rules
     rule = state.tenants.triggers["reminder"].rule[places.tenant[place], ready.rule]
     due = due_ms[ready.owner]
+    ids = visit_ids(state, ready.visit)
     return Dues(
         customer=customers[ready.owner],
         rule=rule,
-        occasion=visit_occasions(state, ready.visit, start),
+        occasion=visit_occasions(state, ready.visit, ids, start),
         due_ms=due,
         made_ms=due,
         now_ms=moment.now_ms[ready.owner],
         position=moment.position[ready.owner],
         expires_ms=np.minimum(start, due + rules.ttl_ms[rule]),
-        visit=told_visits(state, ready.visit, days.several(), start, local),
+        visit=told_visits(state, ready.visit, ids, days.several(), start, local),
         branch=[branch or None for branch in places.branch[place].tolist()],
         mark=marks,
         held=np.zeros(len(marks), np.bool_),

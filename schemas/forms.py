@@ -74,17 +74,34 @@ class Form:
         return fill.fill(self._pieces, self._kinds, told, len(columns[0]), _ENCODE)
 
 
-def form_of(row: type[msgspec.Struct], *parts: bytes | Kind) -> Form:
-    """The JSON of a struct: for each of its fields a kind, or what it says in every line."""
+def form_of(row: type[msgspec.Struct], *parts: bytes | Kind | None) -> Form:
+    """The JSON of a struct: for each of its fields a kind, or what it says in every line.
+
+    ``None``: the column before tells this field too, as ``run_of`` writes it.
+    """
     config = row.__struct_config__
+    tag = f'"{config.tag_field}":"{config.tag}",' if config.tag else ""
+    names = zip(row.__struct_encode_fields__, parts, strict=True)
+    told = [_named(name, part) for name, part in names if part is not None]
+    return Form(b"{" + tag.encode(), *_listed(told), b"}")
+
+
+def run_of(row: type[msgspec.Struct], first: str, *parts: bytes | Kind) -> Form:
+    """The values of fields that stand together; ``first`` has its name from ``form_of``."""
     names = row.__struct_encode_fields__
-    begun = f'{{"{config.tag_field}":"{config.tag}"' if config.tag else "{"
-    written: list[bytes | Kind] = [begun.encode()]
-    for at, (name, part) in enumerate(zip(names, parts, strict=True)):
-        comma = "," if at or config.tag else ""
-        quote = b'"' if part in _BARE else b""
-        written += [f'{comma}"{name}":'.encode() + quote, part, quote]
-    return Form(*written, b"}")
+    begin = names.index(first)
+    told = list(map(_named, names[begin : begin + len(parts)], parts))
+    told[0] = told[0][1:]
+    return Form(*_listed(told))
+
+
+def _named(name: str, part: bytes | Kind) -> list[bytes | Kind]:
+    quote = b'"' if part in _BARE else b""
+    return [f'"{name}":'.encode(), quote, part, quote]
+
+
+def _listed(told: list[list[bytes | Kind]]) -> list[bytes | Kind]:
+    return [*told[0], *chain.from_iterable([b",", *each] for each in told[1:])]
 
 
 def _taken(kind: Kind, column: Any) -> Any:

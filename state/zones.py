@@ -83,6 +83,10 @@ class Zones:
             self._offset_ms = np.concatenate([self._offset_ms, np.array(offsets, np.int64) * 1000])
         return code
 
+    def names(self) -> list[str]:
+        """The zones' names, by their numbers."""
+        return list(self._codes)
+
     def to_local(self, zones: Rows, instants: I8) -> I8:
         """The wall clock of each instant in each zone."""
         return instants + self._offsets(self._utc, zones, instants)
