@@ -55,7 +55,7 @@ _RFM = form_of(Rfm, NUMBER, NUMBER, NUMBER, TEXT)
 
 @dataclass(slots=True)
 class _Orders:
-    """What commands say alike, one line each: by their rule, its channels and the segment.
+    """What commands say alike, one line each: by rule, its channels, segment and thresholds.
 
     ``message`` is JSON from the trigger to the params. ``locale`` is the rule's, ``usual_locale``
     that of its tenant.
@@ -65,6 +65,7 @@ class _Orders:
     locale: list[str | None]
     usual_locale: list[str]
     currency: list[str | None]
+    thresholds: list[str]
 
 
 def commands_of(
@@ -97,7 +98,7 @@ def commands_of(
         chosen(lines, asked.visit),
         scored(table.segment[customers])[0],
         _rfms(state, customers, today, orders.currency),
-        state.tenants.thresholds_on(tenant, today),
+        orders.thresholds,
         asked.due_ms[lines],
         asked.expires_ms[lines],
         asked.made_ms[lines],
@@ -129,13 +130,13 @@ def _rfms(
 def _orders(state: LaneState, rules: I4, customers: Rows, channels: U8, today: I4) -> _Orders:
     segments = state.customers.segment[customers]
     masks, mask = np.unique(channels, return_inverse=True)
-    alike = (rules.astype(np.int64) * len(masks) + mask) * len(SEGMENT_BIT) + segments
+    tenants = state.customers.tenant[customers]
+    is_new = today >= state.tenants.bounds_day[tenants]
+    alike = (rules.astype(np.int64) * len(masks) + mask) * 2 + is_new
+    alike = alike * len(SEGMENT_BIT) + segments
     _, firsts, place = np.unique(alike, return_index=True, return_inverse=True)
     triggers = [state.tenants.rules.triggers[rule] for rule in rules[firsts].tolist()]
-    settings = [
-        state.tenants.settings[tenant]
-        for tenant in state.customers.tenant[customers[firsts]].tolist()
-    ]
+    settings = [state.tenants.settings[tenant] for tenant in tenants[firsts].tolist()]
     messages = [
         own.message_for(trigger, segment)
         for own, trigger, segment in zip(settings, triggers, segments[firsts].tolist(), strict=True)
@@ -163,6 +164,7 @@ def _orders(state: LaneState, rules: I4, customers: Rows, channels: U8, today: I
         _each(place, [trigger.locale for trigger in triggers]),
         _each(place, [own.locale for own in settings]),
         _each(place, [own.currency for own in settings]),
+        _each(place, state.tenants.thresholds_on(tenants[firsts], today[firsts])),
     )
 
 

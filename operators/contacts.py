@@ -7,6 +7,8 @@ State: contacts and the rows of the funnel that count them, their chains, cooldo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from operators.enrolments import Enrolments, enrolments, note_enrolments
@@ -16,7 +18,7 @@ from operators.gate import HOLDOUT, PASSED, Asked, Verdicts
 from operators.moments import Moment
 from operators.owed import Owed, Sent
 from operators.returns import credit
-from schemas.batch import I4, NONE
+from schemas.batch import I4, I8, NONE
 from state.chains import hand_over, let_go, put_first
 from state.contacts import HOLDOUT as HELD_OUT
 from state.contacts import TREATED, cooldown_keys
@@ -45,8 +47,9 @@ def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
     table.at_ms[rows] = asked.made_ms[lines]
     table.fills[rows] = fills
     table.sent_ms[rows[is_sent]] = moment.now_ms[is_sent]
-    table.return_days[rows] = [state.tenants.settings[row].return_days for row in tenant.tolist()]
-    table.funnel[rows] = _funnel_rows(state, asked, verdicts, lines)
+    offered = _offered(state, asked, verdicts, lines)
+    table.return_days[rows] = offered.return_days
+    table.funnel[rows] = _funnel_rows(state, asked, verdicts, lines, offered)
     put_first(state.customers.first_contact, table.next_contact, rows, customer)
     _cool_down(state, customer, rules.key[rule], asked.today[lines])
     told = moment.take(is_sent)
@@ -61,30 +64,41 @@ def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
         credit(state, owed, enrolled[again], told.take(again.nonzero()[0]))
 
 
-def _funnel_rows(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> Rows:
+@dataclass(slots=True)
+class _Offered:
+    """What goes by the rule and the first channel that is left, one line a contact; words."""
+
+    trigger: Rows
+    channel: Rows
+    return_days: I8
+
+
+def _offered(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> _Offered:
+    rules, mask = asked.rule[lines], verdicts.channels[lines]
+    lowest = mask & (~mask + np.uint64(1))
+    first = np.log2(np.maximum(lowest, np.uint64(1)).astype(np.float64)).astype(np.int64)
+    _, at, place = np.unique(rules * np.int64(64) + first, return_index=True, return_inverse=True)
+    numbers, named = rules[at].tolist(), state.tenants.rules
+    tenants = [state.tenants.settings[row] for row in asked.tenant[lines[at]].tolist()]
+    channels = zip(numbers, first[at].tolist(), strict=True)
+    return _Offered(
+        state.intern([named.triggers[rule].id for rule in numbers])[place],
+        state.intern([named.words[rule][channel] for rule, channel in channels])[place],
+        np.array([own.return_days for own in tenants], np.int64)[place],
+    )
+
+
+def _funnel_rows(
+    state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows, offered: _Offered
+) -> Rows:
     """Rows of the funnel that count these contacts."""
     tenant, day = asked.tenant[lines], asked.today[lines]
-    trigger = state.intern([asked.trigger[at] for at in lines.tolist()])
-    channel = _first_channels(state, asked, verdicts, lines)
+    trigger, channel = offered.trigger, offered.channel
     variant = np.where(verdicts.reason[lines] == HOLDOUT, HELD_OUT, TREATED)
     told = (trigger.astype(np.int64) << 32 | channel) * 2 + variant
     keys = funnel_keys(state.tenants.key[tenant], day, told)
     return state.funnel_days.of(
         keys, tenant=tenant, day=day, trigger=trigger, channel=channel, variant=variant
-    )
-
-
-def _first_channels(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> Rows:
-    """Words of the first channels that are left."""
-    mask = verdicts.channels[lines]
-    lowest = mask & (~mask + np.uint64(1))
-    place = np.log2(np.maximum(lowest, np.uint64(1)).astype(np.float64)).astype(np.int64)
-    named = state.tenants.rules.words
-    return state.intern(
-        [
-            named[rule][at]
-            for rule, at in zip(asked.rule[lines].tolist(), place.tolist(), strict=True)
-        ]
     )
 
 

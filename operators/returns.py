@@ -91,7 +91,7 @@ def _keep(
 def _credits(state: LaneState, customers: Rows, today: I8, place: Rows, contact: Rows) -> _Credits:
     """What each contact has; ``place`` is its customer's."""
     table, visits = state.contacts, state.visits
-    owner, visit = _visits(state, customers, today, place)
+    owner, visit = _visits(state, customers, today, place, table.at_ms[contact])
     contacts = len(contact)
     whose = np.concatenate([place, owner])
     at_ms = np.concatenate([table.at_ms[contact], visits.start_ms[visit]])
@@ -125,12 +125,21 @@ def _credits(state: LaneState, customers: Rows, today: I8, place: Rows, contact:
     return credited
 
 
-def _visits(state: LaneState, customers: Rows, today: I8, place: Rows) -> tuple[Rows, Rows]:
-    """Attended visits inside the window of whoever has contacts, beside their owners' places."""
+def _visits(
+    state: LaneState, customers: Rows, today: I8, place: Rows, contact_ms: I8
+) -> tuple[Rows, Rows]:
+    """Attended visits inside the window, after the first contact of their owners, by place.
+
+    There is a line of ``place`` and ``contact_ms`` for each contact.
+    """
     visits = state.visits
+    first_ms = np.full(len(customers), np.iinfo(np.int64).max)
+    np.minimum.at(first_ms, place, contact_ms)
     owners = distinct(place)
     history = history_of(state, customers[owners])
     owner, visit = owners[history.owner], history.visit
+    after = (visits.start_ms[visit] > first_ms[owner]).nonzero()[0]
+    owner, visit = owner[after], visit[after]
     window = state.tenants.window[state.customers.tenant[customers[owner]]]
     counts = visits.status[visit] == ATTENDED
     counts &= today[owner] - visits.kept_day[visit] < window
