@@ -77,9 +77,9 @@ def apply_payments(
     for scope in payments.scope[rows[same]].tolist():
         counts["duplicates", state.scopes.provider[scope]] += 1
     tally.duplicates(named.record[lines[same]])
-    counts["ignored", "horizon"] += int(too_old.sum())
-    counts["ignored", "older_version"] += int((refused & ~same).sum())
-    applied = ~too_old & ~refused & ~same
+    counts["ignored", "horizon"] += int(np.count_nonzero(too_old))
+    counts["ignored", "older_version"] += int(np.count_nonzero(refused & ~same))
+    applied = (~(too_old | refused | same)).nonzero()[0]
     lines, at, rows, held = lines[applied], at[applied], rows[applied], held[applied]
     today, window = today[applied], window[applied]
     _withdraw(state, rows, held)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -86,6 +86,7 @@ def _without(*modules: ModuleType) -> pytest.MonkeyPatch:
     return patch
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([np.int32, np.int64]))
 def test_compiled_sums_are_those_of_numpy(seed: int, dtype: type[np.signedinteger]) -> None:
     chance = np.random.default_rng(seed)
