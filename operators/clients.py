@@ -74,10 +74,11 @@ def apply_cards(
     stored, given = clients.version[rows], events.version[at]
     older = (stored != NONE) & (given != NONE) & (given < stored)
     gone = events.deleted[at] != 0
-    counts["ignored", "older_version"] += int((older & ~gone).sum())
+    counts["ignored", "older_version"] += int(np.count_nonzero(older & ~gone))
     # A card that is deleted in the CRM takes no visit back: they happened.
-    counts["ignored", "deleted_client"] += int(gone.sum())
-    lines, at, rows = (column[~older & ~gone] for column in (lines, at, rows))
+    counts["ignored", "deleted_client"] += int(np.count_nonzero(gone))
+    kept = (~(older | gone)).nonzero()[0]
+    lines, at, rows = lines[kept], at[kept], rows[kept]
     given = events.version[at]
     clients.version[rows] = np.where(given == NONE, clients.version[rows], given)
     clients.has_card[rows] = True
@@ -165,18 +166,13 @@ def note_visit_phone(
     """A visit that names a phone and a card tells the card's phone, unless the card does itself."""
     clients = state.clients
     linked = np.zeros(len(lines), np.bool_)
-    nameless = (client >= 0) & ~clients.has_card[client]
-    nameless &= (names != None) & (names != clients.name[client])  # noqa: E711  # elementwise
-    # A name of one who wants to be forgotten is not kept, whether or not the phone comes with it.
-    visits_tell = _own_phones(state, client, named.phone[lines])
-    card_tells = clients.card_phone[client]
-    nameless &= np.where(card_tells != 0, card_tells, visits_tell) != NOBODYS
-    told = nameless.nonzero()[0]
-    clients.name[client[told]] = _shared(names[told])
-    clients.touch(client[told])
-    touched.add(clients.customer[client[told]], lines[told], Cause.IDENTITY)
     phone = named.phone[lines]
+    cardless = ((client >= 0) & ~clients.has_card[client]).nonzero()[0]
+    if len(cardless):
+        _name(state, client[cardless], names[cardless], phone[cardless], lines[cardless], touched)
     told = ((client >= 0) & (phone != 0)).nonzero()[0]
+    if not len(told):
+        return linked
     chosen = client[told]
     clients.visit_phone[chosen] = phone[told]
     clients.touch(chosen)
@@ -189,6 +185,21 @@ def note_visit_phone(
     return linked
 
 
+def _name(
+    state: LaneState, client: Rows, names: Objects, phone: I8, lines: Rows, touched: TouchedRows
+) -> None:
+    """Visits of clients without a card tell their names."""
+    clients = state.clients
+    told = (names != None) & (names != clients.name[client])  # noqa: E711  # elementwise
+    # A name of one who wants to be forgotten is not kept, whether or not the phone comes with it.
+    card_tells = clients.card_phone[client]
+    own = np.where(card_tells != 0, card_tells, _own_phones(state, client, phone))
+    told &= own != NOBODYS
+    clients.name[client[told]] = _shared(names[told])
+    clients.touch(client[told])
+    touched.add(clients.customer[client[told]], lines[told], Cause.IDENTITY)
+
+
 def _link(state: LaneState, client: Rows, target: Rows, lines: Rows, touched: TouchedRows) -> Flags:
     """Points clients to customers (-1: nobody any more); returns which moved.
 
@@ -197,6 +208,8 @@ def _link(state: LaneState, client: Rows, target: Rows, lines: Rows, touched: To
     clients, customers = state.clients, state.customers
     old = clients.customer[client].astype(np.int64)
     moved: Flags = old != target
+    if not moved.any():
+        return moved
     rechain(customers.first_client, clients.next_client, client, old, target)
     clients.customer[client] = target
     clients.touch(client[moved])

@@ -102,7 +102,7 @@ def contribution(
         money[chosen] = (visit_money if is_visits else payment_money)(state, rows[chosen])
     came = counts & is_visits
     return Contribution(
-        tenant=state.scopes.tenant[table.scope[rows]],
+        tenant=state.scopes.tenant[table.scope[rows].astype(np.int64)].astype(np.int64),
         day=table.day[rows],
         counts=counts,
         visits=came.astype(np.int64),

@@ -51,11 +51,16 @@ class Reports:
     unknown: Flags
 
 
+def may_fail(state: LaneState, statuses: StatusEvents) -> bool:
+    """Whether any of them may be a failure, or tell of one; as a rule not."""
+    return len(statuses.record) > 0 and (len(state.failures) > 0 or bool(statuses.error.any()))
+
+
 def reports_of(
     state: LaneState, statuses: StatusEvents, tenants: Rows, now_ms: I8
 ) -> Reports | None:
     """Failures, and what may tell whose they are; ``None``: there are none, as a rule."""
-    if not len(statuses.record):
+    if not may_fail(state, statuses):
         return None
     failed = np.zeros(len(statuses.record), np.bool_)
     if statuses.error.any():

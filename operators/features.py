@@ -21,6 +21,12 @@ from state.lane import LaneState
 from state.runs import begins
 from state.tables import NO_DAY
 
+try:
+    from operators import sums
+except ImportError:  # no compiler where this was installed
+    sums = None  # type: ignore[assignment]
+_IS_COMPILED = sums is not None
+
 
 @dataclass(slots=True)
 class History:
@@ -66,7 +72,19 @@ def compute_features(
 
     A visit is inside the window while ``today - day < window``; a future day is inside.
     """
-    count = len(customers)
+    window = state.tenants.window[state.customers.tenant[customers]].astype(np.int64)
+    if _IS_COMPILED:
+        features = Features(*sums.features(state, history, customers, today, now_ms))
+    else:
+        features = _features(state, history, window, today, now_ms)
+    if len(state.payments):
+        _add_payments(state, history, today, window, features.monetary, features.leaves_day)
+    return features
+
+
+def _features(state: LaneState, history: History, window: I8, today: I4, now_ms: I8) -> Features:
+    """The same without what payments add by themselves."""
+    count = len(window)
     visits = state.visits
     status, start = visits.status[history.visit], visits.start_ms[history.visit]
     attended = (status == ATTENDED).nonzero()[0]
@@ -75,7 +93,6 @@ def compute_features(
     last_day, last_ms = _gone(state, history, count)
     np.maximum.at(last_day, owner, day)
     np.maximum.at(last_ms, owner, start[attended])
-    window = state.tenants.window[state.customers.tenant[customers]].astype(np.int64)
     inside = (today[owner] - day.astype(np.int64) < window[owner]).nonzero()[0]
     if len(inside) < len(owner):
         owner, visit, day = owner[inside], visit[inside], day[inside]
@@ -83,8 +100,6 @@ def compute_features(
     np.add.at(monetary, owner, visit_money(state, visit))
     leaves = np.full(count, np.iinfo(np.int64).max)
     np.minimum.at(leaves, owner, day + window[owner])
-    if len(state.payments):
-        _add_payments(state, history, today, window, monetary, leaves)
     booked = ((status <= CONFIRMED) & (start > now_ms[history.owner])).nonzero()[0]
     next_ms = np.full(count, np.iinfo(np.int64).max)
     np.minimum.at(next_ms, history.owner[booked], start[booked])

@@ -18,7 +18,7 @@ from operators.columns import payment_columns, visit_columns
 from operators.consent import words_of
 from operators.contributions import Tally
 from operators.days import owe_standing_days, tell_days
-from operators.failures import first_cut
+from operators.failures import first_cut, may_fail
 from operators.fire import fire_until
 from operators.forget import forget
 from operators.funnel import owe_standing_funnel, tell_funnel
@@ -35,7 +35,7 @@ from operators.restate import Passage
 from operators.rounds import Work, take_rounds
 from operators.settle import apply_settings
 from operators.tombstones import keep_out
-from schemas.batch import I8, Batch, ForgetEvent, Outputs, SettingsEvent
+from schemas.batch import I8, Batch, ForgetEvent, Outputs, SettingsEvent, StatusEvents
 from schemas.part import part_of
 from state.index import Rows
 from state.lane import LaneState
@@ -132,9 +132,7 @@ def _fold_records(state: LaneState, owed: Owed, batch: Batch, scopes: Rows, cloc
             _advance(state, owed, now_ms, now_ms, position)
             recognise(state, owed, found, now_ms, position, batch.counts)
             continue
-        told = part.statuses
-        tenants = state.scopes.tenant[scopes[told.scope]]
-        cut = first_cut(state, told, tenants, clock[told.record], start)
+        cut = _first_cut(state, part.statuses, scopes, clock, start)
         if cut is not None:
             _fold_part(state, owed, batch, scopes, clock, start, cut)
             start = cut
@@ -155,6 +153,15 @@ def _fold_records(state: LaneState, owed: Owed, batch: Batch, scopes: Rows, cloc
                 forget(state, owed, event, now_ms, position, batch.counts)
                 _await_midnights(state, now_ms)
         start = end
+
+
+def _first_cut(
+    state: LaneState, told: StatusEvents, scopes: Rows, clock: I8, start: int
+) -> int | None:
+    if not may_fail(state, told):
+        return None
+    tenants = state.scopes.tenant[scopes[told.scope]]
+    return first_cut(state, told, tenants, clock[told.record], start)
 
 
 def _pass_midnights(state: LaneState, owed: Owed, now_ms: int, position: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.batch import ACCEPTED, I4, I8, NONE, Batch, Objects, StatusEvents
+from schemas.batch import ACCEPTED, I8, NONE, Batch, Objects, StatusEvents
 from schemas.keys import text_keys
 from schemas.webhooks.findings import RECEIPT
 from state.index import U8, Rows
@@ -48,7 +48,7 @@ class Hearings:
     instant from which that link is kept.
     """
 
-    record: I4
+    record: Rows
     now_ms: I8
     scope: Rows
     row: Rows
@@ -92,8 +92,8 @@ def hearings_of(
 ) -> Hearings:
     """What is not too old, with a row for each message."""
     statuses, incoming = part.statuses, part.incoming
-    record = np.concatenate([statuses.record, incoming.record])
-    scope = scopes[np.concatenate([statuses.scope, incoming.scope])]
+    record = np.concatenate([statuses.record, incoming.record]).astype(np.int64)
+    scope = scopes[np.concatenate([statuses.scope, incoming.scope]).astype(np.int64)]
     now_ms = clock_ms[record]
     tenants = state.tenants.key[state.scopes.tenant[scope]]
     count, others = len(statuses.record), len(incoming.record)
@@ -102,7 +102,7 @@ def hearings_of(
     bits = [_bits(part), np.full(others, 1 << CAME, np.uint8)]
     at_ms = np.concatenate([statuses.at_ms, incoming.at_ms])
     wanted = at_ms > now_ms - KEPT_MS
-    part.counts["ignored", "horizon"] += int(len(wanted) - wanted.sum())
+    part.counts["ignored", "horizon"] += len(wanted) - int(np.count_nonzero(wanted))
     if others or not wanted.all():
         order = in_order(record)
         lines = order[wanted[order]]

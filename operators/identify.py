@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.crowds import certain_walk_ins
-from operators.failures import is_remembered, reports_of, whose
+from operators.failures import is_remembered, may_fail, reports_of, whose
 from operators.money_units import find_units, payment_rows
 from operators.people import (
     Alias,
@@ -266,7 +266,7 @@ def _teachers(
 
 def _failing(state: LaneState, statuses: StatusEvents, scopes: Rows, clock_ms: I8) -> Named | None:
     """Statuses that tell of a message that reached nobody, or whose it was."""
-    if not len(statuses.record):
+    if not may_fail(state, statuses):
         return None
     tenants = state.scopes.tenant[scopes[statuses.scope]]
     now_ms = clock_ms[statuses.record]

@@ -33,7 +33,7 @@ from operators.owed import Owed, Sent
 from operators.people import find_aliases, find_customers
 from operators.phones import phone_column, plain_phones
 from operators.progress import note_steps, steps_of
-from schemas.batch import I4, I8, Batch
+from schemas.batch import I8, Batch
 from state.chains import rows_in
 from state.index import Rows
 from state.lane import LaneState
@@ -58,7 +58,7 @@ class Learnt:
 
 def apply_statuses(
     state: LaneState, owed: Owed, part: Batch, scopes: Rows, clock_ms: I8, learnt: Learnt
-) -> I4:
+) -> Rows:
     """Folds a part's statuses, receipts and message ids; returns the records of duplicates."""
     sent = keep_commands(state, owed)
     steps, owed.replies = owed.replies, []

@@ -60,7 +60,7 @@ def tell_minutes(
 def _without_settings(state: LaneState, part: Batch, scopes: Rows) -> int:
     """Webhooks of tenants that have told no settings, so that the shipped ones hold."""
     bare = state.tenants.stored[state.scopes.tenant[scopes]] == None  # noqa: E711  # elementwise
-    return int(bare[part.webhooks.scope].sum())
+    return int(np.count_nonzero(bare[part.webhooks.scope])) if bare.any() else 0
 
 
 def _differences(

@@ -205,7 +205,7 @@ def place_visits(
         return
     rows, units, held = rows[concerned], units[concerned], held[concerned]
     today, window = today[concerned], window[concerned]
-    before = visits.unit[rows]
+    before = visits.unit[rows].astype(np.int64)
     expired = (~held & (before >= 0)).nonzero()[0]
     lost = expired[table.holder[before[expired]] == rows[expired]]
     table.holder[before[lost]] = -1
@@ -215,7 +215,7 @@ def place_visits(
     visits.unit[rows] = np.where(alive, units, -1)
     entered = alive.nonzero()[0]
     np.maximum.at(table.kept_day, units[entered], visits.kept_day[rows[entered]])
-    for chosen in (before, visits.unit[rows]):
+    for chosen in (before, np.where(alive, units, -1)):
         there = living(state, chosen, today, window).nonzero()[0]
         if len(there):
             choose_holders(state, chosen[there], today[there], window[there])

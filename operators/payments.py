@@ -77,9 +77,9 @@ def apply_payments(
     for scope in payments.scope[rows[same]].tolist():
         counts["duplicates", state.scopes.provider[scope]] += 1
     tally.duplicates(named.record[lines[same]])
-    counts["ignored", "horizon"] += int(too_old.sum())
-    counts["ignored", "older_version"] += int((refused & ~same).sum())
-    applied = ~too_old & ~refused & ~same
+    counts["ignored", "horizon"] += int(np.count_nonzero(too_old))
+    counts["ignored", "older_version"] += int(np.count_nonzero(refused & ~same))
+    applied = (~(too_old | refused | same)).nonzero()[0]
     lines, at, rows, held = lines[applied], at[applied], rows[applied], held[applied]
     today, window = today[applied], window[applied]
     _withdraw(state, rows, held)
@@ -149,7 +149,7 @@ def _store(
 def _count(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
     """Adds what these payments make now to their units and sales."""
     payments, units = state.payments, state.units
-    unit = payments.unit[rows]
+    unit = payments.unit[rows].astype(np.int64)
     there = (unit >= 0).nonzero()[0]
     new = there[~living(state, unit[there], today[there], window[there])]
     if len(new):
@@ -169,7 +169,7 @@ def _count(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
     _reset_sales(state, sale[expired], rows[named[expired]])
     payments.kept_day[sale] = np.maximum(payments.kept_day[sale], payments.kept_day[rows[named]])
     # What stays lets its unit stay: else it would lose what covers it.
-    unit, kept = payments.unit[sale], payments.kept_day[sale]
+    unit, kept = payments.unit[sale].astype(np.int64), payments.kept_day[sale]
     inner = unit >= 0
     units.kept_day[unit[inner]] = np.maximum(units.kept_day[unit[inner]], kept[inner])
     units.touch(unit[inner])
@@ -180,7 +180,7 @@ def _count(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
 
 def _begin(state: LaneState, rows: Rows, today: I4, window: I4) -> None:
     """A unit that begins lets go of all its payments; the one that begins it is the first in it."""
-    unit, status = state.payments.unit[rows].copy(), state.payments.status[rows].copy()
+    unit, status = state.payments.unit[rows].astype(np.int64), state.payments.status[rows]
     begin(state, unit, today, window)
     state.payments.status[rows] = status
     _chain_in_unit(state, rows, unit)

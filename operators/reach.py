@@ -200,4 +200,5 @@ def _owners(state: LaneState, clients: Rows) -> Rows:
 
 
 def _windows(state: LaneState, scopes: Rows) -> I4:
-    return state.tenants.window[state.scopes.tenant[scopes]]
+    tenants = state.scopes.tenant[scopes.astype(np.int64)]
+    return state.tenants.window[tenants.astype(np.int64)]

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: cdivision=True
-"""Loops of ``money``, ``money_units`` and ``reach``, compiled: a row's columns are read together.
+"""Loops of ``money``, ``money_units``, ``reach`` and ``features``, compiled: a row is read once.
 
 State: read only; results are those of the functions of the same names to the bit
 """
@@ -11,13 +11,18 @@ import numpy as np
 
 cdef object _new = np.empty
 cdef object _I8 = np.dtype(np.int64)
+cdef object _I4 = np.dtype(np.int32)
 cdef object _FLAG = np.dtype(np.bool_)
 
 cdef enum:
     VACANT = -1  # of a payment
     LIVE = 0
-    ATTENDED = 2  # of a visit
+    CONFIRMED = 1  # of a visit, as the next ones
+    ATTENDED = 2
     NO_DAY = -2147483648
+
+cdef int64_t NONE = np.iinfo(np.int64).min
+cdef int64_t NEVER = np.iinfo(np.int64).max
 
 cdef int64_t* _DIVISORS = [1000, 100, 10, 1]
 
@@ -163,3 +168,51 @@ def holders(state, heads, units, const int32_t[:] today, const int32_t[:] window
             row = following[row]
         into[at] = best
     return found
+
+
+def features(state, history, customers, const int32_t[:] today, const int64_t[:] now_ms):
+    """The columns of ``Features`` without what payments add by themselves."""
+    visits, clients = state.visits, state.clients
+    cdef const int64_t[:] chosen = wide(customers)
+    cdef const int64_t[:] owner = wide(history.owner), visit = wide(history.visit)
+    cdef const int64_t[:] holder = wide(history.client_owner), client = wide(history.client)
+    cdef const int8_t[:] status = visits.status
+    cdef const int64_t[:] start = visits.start_ms, gone_ms = clients.gone_ms
+    cdef const int32_t[:] day = visits.day, gone_day = clients.gone_day
+    cdef const int32_t[:] tenant = state.customers.tenant, window = state.tenants.window
+    cdef Py_ssize_t count = chosen.shape[0], lines = visit.shape[0], line, kept = 0
+    cdef int64_t whose, row, leaving
+    last_days, last_times = np.full(count, NO_DAY, _I4), np.full(count, NONE)
+    frequencies, sums = np.zeros(count, _I4), np.zeros(count, _I8)
+    leaves_days, bookings = np.full(count, NEVER), np.full(count, NONE)
+    pairs, inside = _new(lines, _I8), _new(lines, _I8)
+    cdef int32_t[::1] last_day = last_days, frequency = frequencies
+    cdef int64_t[::1] last_ms = last_times, monetary = sums, leaves = leaves_days
+    cdef int64_t[::1] next_ms = bookings, pair = pairs, within = inside
+    for line in range(client.shape[0]):
+        whose, row = holder[line], client[line]
+        last_day[whose] = max(last_day[whose], gone_day[row])
+        last_ms[whose] = max(last_ms[whose], gone_ms[row])
+    for line in range(lines):
+        whose, row = owner[line], visit[line]
+        if status[row] == ATTENDED:
+            last_day[whose] = max(last_day[whose], day[row])
+            last_ms[whose] = max(last_ms[whose], start[row])
+            leaving = <int64_t>day[row] + window[tenant[chosen[whose]]]
+            if today[whose] < leaving:
+                leaves[whose] = min(leaves[whose], leaving)
+                within[kept] = row
+                # The owner above the day, which is lifted above 0: sorted, a day's visits meet.
+                pair[kept] = (whose << 32) + (<int64_t>day[row] - NO_DAY)
+                kept += 1
+        elif status[row] <= CONFIRMED and start[row] > now_ms[whose]:
+            if next_ms[whose] == NONE or start[row] < next_ms[whose]:
+                next_ms[whose] = start[row]
+    cdef const int64_t[:] money = visit_money(state, inside[:kept])
+    for line in range(kept):
+        monetary[pair[line] >> 32] += money[line]
+    pairs[:kept].sort()
+    for line in range(kept):
+        if line == 0 or pair[line] != pair[line - 1]:
+            frequency[pair[line] >> 32] += 1
+    return last_days, last_times, frequencies, sums, leaves_days, bookings

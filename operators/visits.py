@@ -142,7 +142,7 @@ def _merged(touched: TouchedRows, reassigned: tuple[Rows, Rows], merged: Merged)
     order = np.lexsort((cause, customer))
     customer, line, cause = customer[order], line[order], cause[order]
     first = begins(customer)
-    anew, moved = np.zeros((2, int(first.sum())), np.bool_)
+    anew, moved = np.zeros((2, int(np.count_nonzero(first))), np.bool_)
     place = np.cumsum(first) - 1
     anew[place[cause >= Cause.IDENTITY]] = True
     moved[place[cause == Cause.MOVED]] = True
@@ -164,46 +164,41 @@ def _apply_visits(
         return lines, lines
     at, rows = named.source[lines], named.visit[lines]
     window = state.tenants.window[named.tenant[lines]]
-    held = visits.status[rows] != VACANT
-    held &= inside(visits.kept_day[rows], events.today[at], window)
-    too_old = ~held & ~inside(events.day[at], events.today[at], window)
+    today, deleted, was = events.today[at], events.status[at] == DELETED, visits.status[rows]
+    held = (was != VACANT) & inside(visits.kept_day[rows], today, window)
+    too_old = ~held & ~inside(events.day[at], today, window)
     if too_old.any():
         _advance_last_day(state, named, lines[too_old], events, touched)
-        counts["ignored", "horizon"] += int(too_old.sum())
-    refused = superseded(
-        held,
-        visits.version[rows],
-        events.version[at],
-        visits.status[rows] == DELETED,
-        events.status[at] == DELETED,
-    )
+        counts["ignored", "horizon"] += int(np.count_nonzero(too_old))
+    stored, told = visits.version[rows], events.version[at]
+    refused = superseded(held, stored, told, was == DELETED, deleted)
     _keep_first_starts(state, named, lines, events, held, refused, clocks, touched, tally)
     # A deletion leaves what it deletes on its day.
-    days = np.where(held & (events.status[at] == DELETED), visits.day[rows], events.day[at])
-    within = inside(days, events.today[at], window)
+    days = np.where(held & deleted, visits.day[rows], events.day[at])
+    within = inside(days, today, window)
     admitted = admit(state, named, lines, days, held, within)
     same = held & _repeats(state, rows, admitted, named.phone[lines], events, at)
-    for line in lines[same & ~too_old].tolist():
+    repeated = same & ~too_old
+    for line in lines[repeated].tolist():
         scope = events.scope[named.source[line]]
         counts["duplicates", state.scopes.provider[scope]] += 1
-    tally.duplicates(named.record[lines[same & ~too_old]])
-    counts["ignored", "older_version"] += int((refused & ~same & ~too_old).sum())
-    applied = ~too_old & ~refused & ~same
+    tally.duplicates(named.record[lines[repeated]])
+    applied = (~(too_old | refused | same)).nonzero()[0]
+    counts["ignored", "older_version"] += int(np.count_nonzero(refused & ~(same | too_old)))
     lines, at, rows, held = lines[applied], at[applied], rows[applied], held[applied]
     admitted, days, within = admitted[applied], days[applied], within[applied]
+    today, deleted, was = today[applied], deleted[applied], was[applied]
     _keep_expired(state, rows[~held])
 
-    foreign = events.foreign[at] & (events.status[at] == ATTENDED)
-    counts["ignored", "currency"] += int(foreign.sum())
-    was_attended = held & (visits.status[rows] == ATTENDED)
     is_attended = events.status[at] == ATTENDED
-    old_client = np.where(visits.status[rows] != VACANT, visits.client[rows], np.int64(-1))
-    deleted = events.status[at] == DELETED
+    counts["ignored", "currency"] += int(np.count_nonzero(events.foreign[at] & is_attended))
+    was_attended = held & (was == ATTENDED)
+    old_client = np.where(was != VACANT, visits.client[rows], np.int64(-1))
     # Whose row had expired is not touched: the row might as well have been freed.
     old_owner = np.where(held, rows_in(clients.customer, old_client), -1)
     old_day = np.where(held, visits.day[rows], NO_DAY).astype(np.int32)
     before = contribution(state, visits, rows, held)
-    was_missed = held & _is_missed(visits.status[rows])
+    was_missed = held & _is_missed(was)
     still = held & alike(_TELLING, visits, rows, events, at)
     _store(state, rows, events, at, held, deleted)
     is_missed = _is_missed(visits.status[rows])
@@ -214,11 +209,11 @@ def _apply_visits(
     client = np.where(stays, old_client, admitted)
     _move_visits(state, rows, old_client, client)
     money = np.where(deleted & held, visits.unit[rows], named.money[lines])
-    place_visits(state, rows, money, held, events.today[at], window[applied])
+    place_visits(state, rows, money, held, today, window[applied])
     linked = note_visit_phone(state, named, lines, client, events.name[at], touched)
     recount(state, tally, visits, rows, before, named.record[lines], clocks)
     owner = rows_in(clients.customer, client)
-    place(state, owner, old_owner, old_day, days, events.today[at], within)
+    place(state, owner, old_owner, old_day, days, today, within)
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
     factual = was_attended | is_attended
     stirs = (factual | was_missed | is_missed) & ~(still & (client == old_client))
@@ -324,7 +319,7 @@ def _store(
     visits = state.visits
     visits.version[rows] = kept_version(held, visits.version[rows], events.version[at])
     visits.held_ms[rows[~held]] = NONE
-    whole = ~(deleted & held)
+    whole = (~(deleted & held)).nonzero()[0]
     chosen, source = rows[whole], at[whole]
     # Who told the start decides: what history has told is not told again by a newer version.
     stays = held[whole] & (visits.start_ms[chosen] == events.start_ms[source])
@@ -337,7 +332,7 @@ def _store(
     _keep_texts(state, chosen, events.id_text[source])
     names_now = chosen[renamed][visits.money_unit[chosen[renamed]] != NONE]
     state.unit_visits.add(names_now)
-    visits.status[rows[~whole]] = DELETED
+    visits.status[rows[deleted & held]] = DELETED
     # A tombstone of a visit never seen ages from the day on which it was told.
     told = np.where(events.day[at] == NO_DAY, events.today[at], events.day[at])
     visits.kept_day[rows] = np.where(held, np.maximum(visits.kept_day[rows], told), told)
@@ -375,6 +370,8 @@ def _keep_expired(state: LaneState, rows: Rows) -> None:
     """Rows outside the window that are about to be written anew leave their day behind."""
     visits = state.visits
     gone = rows[(visits.status[rows] == ATTENDED) & (visits.client[rows] >= 0)]
+    if not len(gone):
+        return
     remember_last_day(state, visits.client[gone], visits.day[gone], visits.start_ms[gone])
 
 

@@ -157,7 +157,7 @@ class UnitVisits:
         return heads
 
     def _buckets(self, scopes: Rows, numbers: I8) -> NDArray[np.int64]:
-        hashed = mix(self._scopes.key[scopes], numbers.view(np.uint64))
+        hashed = mix(self._scopes.key[scopes.astype(np.int64)], numbers.view(np.uint64))
         return (hashed & np.uint64(len(self._first) - 1)).astype(np.int64)
 
     def _link(self, rows: Rows) -> None:

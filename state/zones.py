@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 from schemas.zones import zone as rules_of
 from state.rows_plain import Rows
 
+try:
+    from state import instants
+except ImportError:  # no compiler where this was installed
+    instants = None  # type: ignore[assignment]
+_IS_COMPILED = instants is not None
+
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
 
@@ -76,11 +82,12 @@ class Zones:
             code = self._codes[name] = len(self._codes)
             base = (code << _BITS) + _BASE
             utc = np.array([-_BASE, *instants], np.int64) + base
-            widest = np.maximum(offsets[1:], offsets[:-1])
+            known = np.array(offsets, np.int64)
+            widest = np.maximum(known[1:], known[:-1])
             local = np.concatenate([[-_BASE], np.array(instants, np.int64) + widest]) + base
             self._utc = np.concatenate([self._utc, utc])
             self._local = np.concatenate([self._local, local])
-            self._offset_ms = np.concatenate([self._offset_ms, np.array(offsets, np.int64) * 1000])
+            self._offset_ms = np.concatenate([self._offset_ms, known * 1000])
         return code
 
     def names(self) -> list[str]:
@@ -104,6 +111,8 @@ class Zones:
         return self.to_instant(zones, days.astype(np.int64) * DAY_MS)
 
     def _offsets(self, table: I8, zones: Rows, times: I8) -> I8:
+        if _IS_COMPILED:
+            return instants.offsets(table, self._offset_ms, zones, times, _BITS, _BASE)
         keys = zones.astype(np.int64)
         keys <<= _BITS
         keys += times // 1000

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import keys
@@ -12,6 +12,7 @@ pytest.importorskip("schemas.mixing", reason="nothing is compiled here")
 _NUMBERS = st.integers(0, 2**64 - 1) | st.integers(0, 3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_NUMBERS, _NUMBERS), min_size=1))
 def test_compiled_keys_are_those_of_numpy(pairs: list[tuple[int, int]]) -> None:
     a, b = (np.array(column, np.uint64) for column in zip(*pairs, strict=True))

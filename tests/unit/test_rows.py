@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state import rows_plain as plain
@@ -25,6 +25,7 @@ def forests(draw: st.DrawFn) -> tuple[list[int], list[int], list[int]]:
     return first, following, parent
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 2**64 - 1), unique=True, max_size=120),
     st.lists(st.integers(1, 300), unique=True, max_size=120),
@@ -47,6 +48,7 @@ def test_the_same_rows_are_found_under_their_keys(
         assert found.tolist() == expected.tolist()
 
 
+@settings(deadline=None)
 @given(forests(), st.data())
 def test_chains_are_followed_in_the_same_order(
     forest: tuple[list[int], list[int], list[int]], data: st.DataObject
@@ -58,6 +60,7 @@ def test_chains_are_followed_in_the_same_order(
     assert [column.tolist() for column in walked[0]] == [column.tolist() for column in walked[1]]
 
 
+@settings(deadline=None)
 @given(forests(), st.data())
 def test_chains_are_changed_alike(
     forest: tuple[list[int], list[int], list[int]], data: st.DataObject
@@ -81,6 +84,7 @@ def test_chains_are_changed_alike(
     assert states[0] == states[1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1, _ROWS - 1)), st.sampled_from([np.int32, np.int64]))
 def test_rows_are_read_alike_from_a_column(asked: list[int], dtype: type[np.signedinteger]) -> None:
     column = np.arange(_ROWS, dtype=np.int32)[::-1] - 1
@@ -90,6 +94,7 @@ def test_rows_are_read_alike_from_a_column(asked: list[int], dtype: type[np.sign
     assert expected.tolist() == found.tolist()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1, 2**31 - 1)))
 def test_rows_are_put_in_order_and_counted_once_as_numpy_does(numbers: list[int]) -> None:
     column = np.array(numbers, np.int64)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from operators import money, money_units, reach
+from operators import features, money, money_units, reach
 from schemas.batch import NONE
 from state.lane import LaneState
 from state.tables import NO_DAY
@@ -30,7 +31,8 @@ def _some_lane(chance: Generator) -> LaneState:
     for name in ("a", "b", "c"):
         state.tenants.row(name)
     state.tenants.exponent[:3] = [0, 2, 4]
-    for table in (state.scopes, state.visits, state.payments, state.units):
+    tables = (state.scopes, state.visits, state.payments, state.units, state.clients)
+    for table in (*tables, state.customers):
         table.find_or_add(chance.integers(1, 2**63, _ROWS).astype(np.uint64))
 
     def some(low: int, high: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -44,6 +46,9 @@ def _some_lane(chance: Generator) -> LaneState:
             getattr(state.tables[name], column)[:_ROWS] = values
 
     fill("scopes", tenant=some(0, 3))
+    fill("customers", tenant=some(0, 3))
+    fill("clients", gone_day=days(), gone_ms=some(0, 9))
+    state.tenants.window[:3] = chance.integers(0, _DAYS, 3)
     fill(
         "visits",
         scope=some(0, 3),
@@ -54,6 +59,7 @@ def _some_lane(chance: Generator) -> LaneState:
         money_unit=np.where(some(0, 4) == 0, NONE, some(0, 4)),
         status=some(-1, 6),
         start_ms=some(0, 4),
+        day=days(),
         kept_day=days(),
     )
     fill(
@@ -79,6 +85,31 @@ def _some_lane(chance: Generator) -> LaneState:
     return state
 
 
+@settings(deadline=None)
+@given(st.integers(0, 2**32))
+def test_compiled_features_are_those_of_numpy(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    state = _some_lane(chance)
+    count, lines = int(chance.integers(1, 20)), int(chance.integers(0, _ROWS))
+    history = features.History(
+        owner=chance.integers(0, count, lines),
+        visit=chance.permutation(_ROWS)[:lines],
+        client_owner=chance.integers(0, count, lines),
+        client=chance.integers(0, _ROWS, lines),
+    )
+    customers = chance.integers(0, _ROWS, count)
+    today = chance.integers(0, _DAYS, count).astype(np.int32)
+    now_ms = chance.integers(0, 4, count)
+    found = features.compute_features(state, customers, history, today, now_ms)
+    patch = _without(money, money_units, reach, features)
+    expected = features.compute_features(state, customers, history, today, now_ms)
+    patch.undo()
+    for column in fields(features.Features):
+        told, wanted = getattr(found, column.name), getattr(expected, column.name)
+        assert told.dtype == wanted.dtype
+        assert told.tolist() == wanted.tolist()
+
+
 def _without(*modules: ModuleType) -> pytest.MonkeyPatch:
     patch = pytest.MonkeyPatch()
     for module in modules:
@@ -86,6 +117,7 @@ def _without(*modules: ModuleType) -> pytest.MonkeyPatch:
     return patch
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([np.int32, np.int64]))
 def test_compiled_sums_are_those_of_numpy(seed: int, dtype: type[np.signedinteger]) -> None:
     chance = np.random.default_rng(seed)
