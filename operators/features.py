@@ -21,12 +21,6 @@ from state.lane import LaneState
 from state.runs import begins
 from state.tables import NO_DAY
 
-try:
-    from operators import sums
-except ImportError:  # no compiler where this was installed
-    sums = None  # type: ignore[assignment]
-_IS_COMPILED = sums is not None
-
 
 @dataclass(slots=True)
 class History:
@@ -73,10 +67,7 @@ def compute_features(
     A visit is inside the window while ``today - day < window``; a future day is inside.
     """
     window = state.tenants.window[state.customers.tenant[customers]].astype(np.int64)
-    if _IS_COMPILED:
-        features = Features(*sums.features(state, history, customers, today, now_ms))
-    else:
-        features = _features(state, history, window, today, now_ms)
+    features = _features(state, history, window, today, now_ms)
     if len(state.payments):
         _add_payments(state, history, today, window, features.monetary, features.leaves_day)
     return features

@@ -18,12 +18,6 @@ from state.lane import LaneState
 from state.money import LIVE
 from state.tables import Flags
 
-try:
-    from operators import sums
-except ImportError:  # no compiler where this was installed
-    sums = None  # type: ignore[assignment]
-_IS_COMPILED = sums is not None
-
 _MAJOR_DIGITS = 3  # decoders give major units in thousandths
 _DIVISORS = np.array([1000, 100, 10, 1], np.int64)
 _HALVES = _DIVISORS // 2
@@ -31,8 +25,6 @@ _HALVES = _DIVISORS // 2
 
 def visit_money(state: LaneState, rows: Rows) -> I8:
     """Money of these attended visits; an amount in another currency than the tenant's is none."""
-    if _IS_COMPILED:
-        return sums.visit_money(state, rows)
     visits, units = state.visits, state.units
     money = visits.amount[rows]
     major = visits.is_major[rows].nonzero()[0]
@@ -62,8 +54,6 @@ def payment_money(state: LaneState, rows: Rows) -> I8:
 
 def counts_alone(state: LaneState, rows: Rows) -> Flags:
     """Whether these payments count by themselves."""
-    if _IS_COMPILED:
-        return sums.counts_alone(state, rows)
     payments, units = state.payments, state.units
     unit, sale = payments.unit[rows], payments.is_sale[rows]
     covered = (payments.covers[rows] > 0) | ((unit >= 0) & (units.count[unit] > 0))
@@ -73,8 +63,6 @@ def counts_alone(state: LaneState, rows: Rows) -> Flags:
 
 def payment_minor(state: LaneState, rows: Rows) -> I8:
     """The payments' own amounts."""
-    if _IS_COMPILED:
-        return sums.payment_minor(state, rows)
     payments = state.payments
     tenants = state.scopes.tenant[payments.scope[rows]]
     return minor_units(state, tenants, payments.amount[rows])

@@ -25,12 +25,6 @@ from state.money import VACANT as UNTOLD
 from state.runs import begins, distinct
 from state.tables import NO_DAY, VACANT, Flags
 
-try:
-    from operators import sums
-except ImportError:  # no compiler where this was installed
-    sums = None  # type: ignore[assignment]
-_IS_COMPILED = sums is not None
-
 _UNIT_SALT = np.uint64(0x756E69742D69646E)
 _PAYMENT_SALT = np.uint64(0x7061796D656E7469)
 _SALE_SALT = np.uint64(0x73616C652D69646E)
@@ -124,8 +118,6 @@ def payments_of(state: LaneState, units: Rows) -> tuple[Rows, Rows]:
 
 def living(state: LaneState, units: Rows, today: I4, window: I4) -> Flags:
     """Whether each (-1: none) is a unit that has begun and has not left the window."""
-    if _IS_COMPILED:
-        return sums.living(state, units, today, window)
     kept = np.where(units >= 0, state.units.kept_day[units], NO_DAY).astype(np.int32)
     alive: Flags = (kept != NO_DAY) & inside(kept, today, window)
     return alive
@@ -174,9 +166,6 @@ def choose_holders(state: LaneState, units: Rows, today: I4, window: I4) -> None
 def holders_of(state: LaneState, units: Rows, today: I4, window: I4) -> Rows:
     """Which visits have the units' money now: the earliest attended ones, -1 for none."""
     visits = state.visits
-    if _IS_COMPILED:
-        heads = state.unit_visits.heads(state.units.scope[units], state.units.number[units])
-        return sums.holders(state, heads, units, today, window)
     line, row = visits_of(state, units)
     counts = visits.status[row] == ATTENDED
     counts &= inside(visits.kept_day[row], today[line], window[line])

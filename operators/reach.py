@@ -25,12 +25,6 @@ from state.money import VACANT
 from state.runs import begins, in_order
 from state.tables import Flags
 
-try:
-    from operators import sums
-except ImportError:  # no compiler where this was installed
-    sums = None  # type: ignore[assignment]
-_IS_COMPILED = sums is not None
-
 
 @dataclass(slots=True)
 class Reach:
@@ -159,8 +153,6 @@ _WORTHLESS = Worth(_NOTHING, _NOTHING, np.zeros(0, np.int32), _NOTHING)
 
 def is_held(state: LaneState, rows: Rows, today: I4, window: I4) -> Flags:
     """Whether payments have been told, and stay: by their own day, or by that of their unit."""
-    if _IS_COMPILED:
-        return sums.is_held(state, rows, today, window)
     payments = state.payments
     held: Flags = payments.status[rows] != VACANT
     held &= inside(payments.kept_day[rows], today, window) | living(

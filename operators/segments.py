@@ -16,12 +16,6 @@ from state.index import Rows
 from state.lane import LaneState
 from state.tables import NO_DAY
 
-try:
-    from operators import scores
-except ImportError:  # no compiler where this was installed
-    scores = None  # type: ignore[assignment]
-_IS_COMPILED = scores is not None
-
 Codes = NDArray[np.int16]
 
 _SECOND_MS = 1_000
@@ -44,8 +38,6 @@ def segment_codes(state: LaneState, tenants: Rows, features: Features, today: I4
 
     The boundaries of M are those of the day that each customer is in.
     """
-    if _IS_COMPILED:
-        return scores.segment_codes(state.tenants, tenants, features, today)
     bounds = state.tenants.boundaries_on(tenants, today)
     return codes_under(state, tenants, features, today, bounds)
 
@@ -76,8 +68,6 @@ def next_day(state: LaneState, tenants: Rows, features: Features, today: I4) -> 
     also where boundaries of a day that has not begun yet for the customer score it otherwise.
     """
     rules = state.tenants
-    if _IS_COMPILED:
-        return scores.next_day(rules, tenants, features, today)
     never = np.iinfo(np.int64).max
     soonest = features.leaves_day
     last = features.last_day.astype(np.int64)

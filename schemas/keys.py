@@ -16,12 +16,6 @@ from numpy.typing import NDArray
 
 from schemas.forms import PLAIN, Form
 
-try:
-    from schemas import mixing
-except ImportError:  # no compiler where this was installed
-    mixing = None  # type: ignore[assignment]
-_IS_COMPILED = mixing is not None
-
 DEFAULT_LANES = 16
 
 _TWO = Form(PLAIN, b"\x1f", PLAIN)
@@ -87,8 +81,6 @@ _S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
 def mix(a: _U64, b: _U64) -> _U64:
     """One 64-bit key out of two, vectorised (splitmix64's finalizer over their combination)."""
-    if _IS_COMPILED:
-        return mixing.mix(a, b)
     # Columns of unsigned integers wrap around silently, as they must here.
     x = a * _GOLDEN
     x = x + b
@@ -102,8 +94,6 @@ def mix(a: _U64, b: _U64) -> _U64:
 
 def row_keys(space: _U64, ids: _U64) -> _U64:
     """Keys of table rows: mixed, and never 0, which marks a free row."""
-    if _IS_COMPILED:
-        return mixing.row_keys(space, ids)
     return np.maximum(mix(space, ids), np.uint64(1))
 
 

@@ -10,12 +10,6 @@ import numpy as np
 from state.index import Rows
 from state.tables import NEVER, Customers
 
-try:
-    from state import instants
-except ImportError:  # no compiler where this was installed
-    instants = None  # type: ignore[assignment]
-_IS_COMPILED = instants is not None
-
 DUE_COLUMNS = (
     "roll_due",
     "reminder_due",
@@ -46,9 +40,6 @@ class DueColumn:
             grown = np.full(2 * blocks, NEVER, np.int64)
             grown[: len(self._least)] = self._least
             self._least = grown
-        if _IS_COMPILED:
-            instants.refresh(customers, DUE_COLUMNS, rows, self._least, _SHIFT)
-            return
         due = np.full(len(rows), NEVER)
         for name in DUE_COLUMNS:
             np.minimum(due, getattr(customers, name)[rows], out=due)

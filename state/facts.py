@@ -14,17 +14,9 @@ from state.index import Rows
 from state.table import Table
 from state.tables import Flags
 
-try:
-    from state import pairs
-except ImportError:  # no compiler where this was installed
-    pairs = None  # type: ignore[assignment]
-_IS_COMPILED = pairs is not None
-
 
 def alike(names: Iterable[str], table: Table, rows: Rows, events: object, at: Rows) -> Flags:
     """Whether each row has what the event beside it tells, in all of these columns."""
-    if _IS_COMPILED:
-        return pairs.alike(names, table, rows, events, at)
     same = np.ones(len(rows), np.bool_)
     for name in names:
         same &= getattr(table, name)[rows] == getattr(events, name)[at]
@@ -33,8 +25,5 @@ def alike(names: Iterable[str], table: Table, rows: Rows, events: object, at: Ro
 
 def keep(names: Iterable[str], table: Table, rows: Rows, events: object, at: Rows) -> None:
     """Writes into each row what the event beside it tells; rows are distinct."""
-    if _IS_COMPILED:
-        return pairs.keep(names, table, rows, events, at)
     for name in names:
         getattr(table, name)[rows] = getattr(events, name)[at]
-    return None

@@ -16,12 +16,6 @@ from numpy.typing import NDArray
 from schemas.zones import zone as rules_of
 from state.rows_plain import Rows
 
-try:
-    from state import instants
-except ImportError:  # no compiler where this was installed
-    instants = None  # type: ignore[assignment]
-_IS_COMPILED = instants is not None
-
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
 
@@ -111,8 +105,6 @@ class Zones:
         return self.to_instant(zones, days.astype(np.int64) * DAY_MS)
 
     def _offsets(self, table: I8, zones: Rows, times: I8) -> I8:
-        if _IS_COMPILED:
-            return instants.offsets(table, self._offset_ms, zones, times, _BITS, _BASE)
         keys = zones.astype(np.int64)
         keys <<= _BITS
         keys += times // 1000
