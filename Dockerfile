@@ -1,4 +1,5 @@
 # The engine as one process: docker compose builds it, every flow runs from it.
+# The first image has a C compiler, the one that runs has none.
 FROM python:3.12 AS built
 
 WORKDIR /src
