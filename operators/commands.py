@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from operators.gate import Asked
 from operators.params import fill, has_blanks
 from operators.people import told_aliases
-from operators.profiles import scored, speakers, told_recency
+from operators.profiles import SEGMENTS, speakers, told_recency
 from operators.segments import own_day
 from schemas.batch import I4
 from schemas.forms import INSTANT, JSON, KEY, NUMBER, PHONE, TEXT, VALUE, form_of, run_of
@@ -96,7 +96,7 @@ def commands_of(
         zones[asked.place_zone[lines]].tolist(),
         chosen(lines, asked.branch),
         chosen(lines, asked.visit),
-        scored(table.segment[customers])[0],
+        SEGMENTS[table.segment[customers]],
         _rfms(state, customers, today, orders.currency),
         orders.thresholds,
         asked.due_ms[lines],

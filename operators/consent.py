@@ -19,8 +19,8 @@ from operators.clients import Cause, TouchedRows
 from operators.identify import INCOMING, Named
 from schemas.batch import I1, I8, NONE, Batch, Objects
 from schemas.consent_words import IN, OUT, said
+from schemas.forms import INSTANT, JSON, TEXT, Form, form_of
 from schemas.outputs import Consent
-from schemas.texts import instant_text
 from state.chains import rows_in, walk
 from state.index import Rows
 from state.lane import LaneState
@@ -30,7 +30,11 @@ from state.tables import Flags
 MARKETING, MARKETING_BY_SMS = "marketing", "marketing:sms"
 """Keys under which a profile tells consent."""
 
-_NOTHING_SAID: dict[str, Consent] = {}
+_CONSENT = form_of(Consent, JSON, INSTANT, TEXT)
+_ALONE = Form(b"{", TEXT, b":", JSON, b"}")
+_NOTHING_SAID = b"{}"
+_VALUES = {OUT: b"false", IN: b"true"}
+_SOURCES = {False: "client", True: "message"}
 
 
 @dataclass(slots=True)
@@ -131,19 +135,22 @@ def consents_of(state: LaneState, customers: Rows) -> Consents:
 
 
 def told_consents(state: LaneState, customers: Rows) -> Objects:
-    """The same as profiles tell it."""
+    """The same as profiles tell it, in JSON."""
     found = np.empty(len(customers), np.object_)
     found.fill(_NOTHING_SAID)
     consents = consents_of(state, customers)
-    for at in ((consents.value >= 0) | (consents.sms_ms != NONE)).nonzero()[0].tolist():
-        told = {}
-        if consents.value[at] >= 0:
-            since = instant_text(int(consents.at_ms[at]))
-            by_message = consents.by_message[at]
-            given = bool(consents.value[at])
-            told[MARKETING] = Consent(given, since, "message" if by_message else "client")
-        if consents.sms_ms[at] != NONE:
-            since = instant_text(int(consents.sms_ms[at]))
-            told[MARKETING_BY_SMS] = Consent(False, since, "client")
-        found[at] = told
+    lines = (consents.value >= 0).nonzero()[0]
+    if len(lines):
+        values = [_VALUES[value] for value in consents.value[lines].tolist()]
+        sources = [_SOURCES[message] for message in consents.by_message[lines].tolist()]
+        told = _CONSENT.fill(values, consents.at_ms[lines], sources)
+        found[lines] = _ALONE.fill([MARKETING] * len(lines), told)
+    lines = (consents.sms_ms != NONE).nonzero()[0]
+    if len(lines):
+        count = len(lines)
+        denials = _CONSENT.fill([_VALUES[OUT]] * count, consents.sms_ms[lines], ["client"] * count)
+        denials = _ALONE.fill([MARKETING_BY_SMS] * count, denials)
+        for line, denial in zip(lines.tolist(), denials, strict=True):
+            before = found[line]
+            found[line] = denial if before == _NOTHING_SAID else before[:-1] + b"," + denial[1:]
     return found

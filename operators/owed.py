@@ -220,7 +220,10 @@ class Owed:
         commands: Sequence[str],
         values: Sequence[bytes],
     ) -> None:
-        """Owes many encoded commands or decisions: by which triggers, under which commands' ids."""
+        """Owes many encoded messages under customers' ids: by which triggers, of which commands.
+
+        What has neither says so by empty texts.
+        """
         places = position.tolist(), due_ms.tolist()
         self._lines[stream].extend(*places, keys.tolist(), rules, commands, values)
 

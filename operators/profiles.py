@@ -17,7 +17,7 @@ from operators.features import compute_features, history_of
 from operators.people import told_aliases
 from operators.segments import Codes, own_day, recency_days, segment_codes
 from schemas.batch import ATTENDED, I4, I8, NONE, Objects
-from schemas.forms import DATE, INSTANT, KEY, NUMBER, PHONE, TEXT, VALUE, form_of
+from schemas.forms import DATE, INSTANT, JSON, KEY, NUMBER, PHONE, TEXT, VALUE, form_of
 from schemas.outputs import Profile
 from schemas.texts import segment_text
 from state.index import Rows
@@ -37,13 +37,15 @@ _PROFILE = form_of(
     INSTANT,
     INSTANT,
     DATE,
-    VALUE,  # consent
+    JSON,  # consent
     INSTANT,
     NUMBER,
 )
 
 _CODES = range(334)
-_SEGMENTS = np.array([segment_text(code) for code in _CODES], "S3")
+SEGMENTS = np.array([segment_text(code) for code in _CODES], "S3")
+"""Codes as text, by their numbers."""
+
 _DIGITS = np.array([(code // 100, code // 10 % 10, code % 10) for code in _CODES])
 _SCORED = np.where(_DIGITS, _DIGITS, NONE)
 
@@ -178,7 +180,7 @@ def encoded_profiles(state: LaneState, standing: Standing) -> list[bytes]:
 def scored(codes: Codes) -> tuple[NDArray[np.bytes_], I8, I8, I8]:
     """Segments as text, and their R, F and M, NONE for a lead."""
     told = _SCORED[codes]
-    return _SEGMENTS[codes], told[:, 0], told[:, 1], told[:, 2]
+    return SEGMENTS[codes], told[:, 0], told[:, 1], told[:, 2]
 
 
 def _currencies(state: LaneState, tenants: I4) -> Objects:

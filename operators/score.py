@@ -7,7 +7,8 @@ State: features and segment of the customers, their next due instants
 
 from __future__ import annotations
 
-import msgspec
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from operators.features import Features, compute_features, history_of
 from operators.held import waiting_of, withdraw_held
 from operators.moments import Moment
 from operators.owed import Owed
+from operators.profiles import SEGMENTS
 from operators.segments import (
     Codes,
     codes_under,
@@ -25,14 +27,14 @@ from operators.segments import (
     segment_codes,
 )
 from schemas.batch import I4, I8
+from schemas.forms import INSTANT, KEY, NUMBER, TEXT, form_of
 from schemas.outputs import Cause, SegmentChange
-from schemas.texts import instant_text, segment_text
 from state.index import Rows
 from state.lane import LaneState
 from state.tables import NEVER, Flags
 from state.zones import MINUTE_MS
 
-_ENCODE = msgspec.json.Encoder().encode
+_CHANGE = form_of(SegmentChange, TEXT, KEY, KEY, KEY, TEXT, INSTANT, NUMBER)
 _SECOND_MS = 1_000
 _KEPT = ("last_day", "last_visit_ms", "frequency", "monetary", "next_booking_ms")
 
@@ -185,24 +187,17 @@ def _owe_changes(
     positions: I8,
     due_ms: I8,
 ) -> None:
-    for named in cause:
-        owed.counts["segment_changes", named] += 1
+    for named, times in Counter(cause).items():
+        owed.counts["segment_changes", named] += times
     table = state.customers
-    keys = table.id[customers].tolist()
-    values = map(
-        _ENCODE,
-        map(
-            SegmentChange,
-            state.tenants.name[table.tenant[customers]].tolist(),
-            [key.decode() for key in keys],
-            map(segment_text, before.tolist()),
-            map(segment_text, table.segment[customers].tolist()),
-            cause,
-            map(instant_text, at_ms.tolist()),
-            positions.tolist(),
-        ),
+    keys, nothing = table.id[customers], [""] * len(customers)
+    values = _CHANGE.fill(
+        state.tenants.name[table.tenant[customers]].tolist(),
+        keys,
+        SEGMENTS[before],
+        SEGMENTS[table.segment[customers]],
+        cause,
+        at_ms,
+        positions,
     )
-    for position, due, key, value in zip(
-        positions.tolist(), due_ms.tolist(), keys, values, strict=True
-    ):
-        owed.add("segments", position, due, key, "", value)
+    owed.decided("segments", positions, due_ms, keys, nothing, nothing, values)
