@@ -24,7 +24,7 @@ help:
 	@sed -n '2,8s/^#   //p' Makefile
 
 # Redone when a dependency, the package's own table or compiled code changes; an interpreter that is there stays.
-$(READY): requirements.lock pyproject.toml .ci/venv $(wildcard */*.pyx)
+$(READY): requirements.lock pyproject.toml .ci/venv $(wildcard */*.pyx */*.pxd)
 	@.ci/venv .venv
 	@touch $@
 
