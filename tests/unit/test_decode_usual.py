@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -96,10 +95,6 @@ def with_damage(chance: Random, line: bytes) -> bytes:
         else:
             place[key] = chance.choice(OTHERS)
         return encoded(told)
-
-
-def test_where_there_is_a_compiler_it_was_used() -> None:
-    assert shutil.which("cc") is None or usual._SHREDDER is not None
 
 
 def test_every_record_of_the_load_is_usual() -> None:
