@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from flows.stories import NAMES
@@ -27,6 +28,8 @@ from state.lane import LaneState
 from state.tables import NO_WALL, VACANT
 
 Facts = dict[str, Any]
+
+_decode_consents = msgspec.json.Decoder(dict[str, Consent]).decode
 
 
 class Seen(NamedTuple):
@@ -79,7 +82,7 @@ def portrait_of(state: LaneState, rows: Rows) -> Portrait:
     if not len(rows):
         return Portrait()
     history = history_of(state, rows)
-    consent = [told for told in told_consents(state, rows).tolist() if told]
+    consent = map(_decode_consents, told_consents(state, rows).tolist())
     return Portrait(
         _visits(state, history.visit),
         _payments(state, history.client),
