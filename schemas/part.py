@@ -32,6 +32,8 @@ def part_of(batch: Batch, start: int, end: int) -> Batch:
 
 
 def _run(events: _Events, record: Any, start: int, end: int) -> _Events:
+    if not len(record):
+        return events
     first, last = np.searchsorted(record, [start, end])
     columns = {f.name: getattr(events, f.name)[first:last] for f in fields(events)}  # type: ignore[arg-type]  # always a dataclass
     return type(events)(**columns)

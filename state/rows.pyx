@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: language_level=3, wraparound=False, initializedcheck=False
 """The loops of ``rows_plain``, compiled: one pass over the keys or rows, with nothing in between.
 
 Takes: columns as they are stored (i4, u8), rows to work with as int64, by which numpy indexes
