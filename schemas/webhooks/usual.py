@@ -29,6 +29,10 @@ except ImportError:  # no compiler where this was installed
     Shredder = None  # type: ignore[assignment, misc]
 
 
+FEW = 130
+"""So many records are read one by one sooner than all at once."""
+
+
 class _Module(Protocol):
     """How a provider's usual webhooks are told and read."""
 
@@ -65,8 +69,8 @@ _SHREDDER = None if Shredder is None else Shredder(_PLAN)
 
 
 def usual_of(values: list[bytes], keys: list[bytes | None] | None) -> Usual:
-    """What of a chunk is usual."""
-    if _SHREDDER is None:
+    """What of a chunk is usual; nothing of one that is small."""
+    if _SHREDDER is None or len(values) < FEW:
         nothing = np.zeros(0, np.int32)
         return Usual(
             len(values), {ENVELOPES: Table({"record": nothing, "parent": nothing})}, _AROUND

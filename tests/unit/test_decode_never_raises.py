@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.decode import decode, decode_only
+from schemas.webhooks import usual
 from tests.unit.damage import check, damaged, encoded, whole
 from tests.unit.decoding import EVERYTHING, Json, chunk_of
 
 LANES = 3
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _together_is_another_way_than_alone() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(usual, "FEW", 2)
+        yield
+
 
 numbers = st.one_of(
     st.integers(), st.floats(), st.sampled_from([0, 1, -1, 2**31, 2**63, 10**30, -(2**63), 1e308])

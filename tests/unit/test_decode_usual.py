@@ -45,6 +45,11 @@ OTHERS: list[Json] = [
 ]  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _all_at_once_however_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usual, "FEW", 0)
+
+
 def one_by_one(chunk: Chunk, lanes: int = LANES) -> list[Batch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(usual, "_SHREDDER", None)
