@@ -60,7 +60,7 @@ cdef struct Known:
     Py_ssize_t length
     int number
 
-cdef struct Sheet:
+cdef struct Table:
     int first, last  # its columns
     int capacity
     int32_t *record
@@ -73,14 +73,14 @@ cdef class Shredder:
     cdef Member *members
     cdef Node *nodes
     cdef Column *columns
-    cdef Sheet *sheets
-    cdef int column_count, sheet_count
+    cdef Table *tables
+    cdef int column_count, table_count
     cdef object plan
     cdef list texts  # by column of names: the distinct ones
     cdef list names  # by column of names: their numbers
     cdef list words
-    cdef int *column_at  # columns in the order of sheets
-    cdef int *rows  # by sheet
+    cdef int *column_at  # columns in the order of tables
+    cdef int *rows  # by table
     cdef int *kept  # those of records that are usual
     cdef Place end
     cdef int record
@@ -88,30 +88,30 @@ cdef class Shredder:
 
     def __cinit__(self, plan):
         self.plan = plan
-        self.column_count, self.sheet_count = len(plan.columns), len(plan.tables)
+        self.column_count, self.table_count = len(plan.columns), len(plan.tables)
         self.members = <Member *>made(len(plan.members), sizeof(Member))
         self.nodes = <Node *>made(len(plan.nodes), sizeof(Node))
         self.columns = <Column *>made(self.column_count, sizeof(Column))
         self.column_at = <int *>made(self.column_count, sizeof(int))
-        self.sheets = <Sheet *>made(self.sheet_count, sizeof(Sheet))
-        self.rows = <int *>made(self.sheet_count, sizeof(int))
-        self.kept = <int *>made(self.sheet_count, sizeof(int))
+        self.tables = <Table *>made(self.table_count, sizeof(Table))
+        self.rows = <int *>made(self.table_count, sizeof(int))
+        self.kept = <int *>made(self.table_count, sizeof(int))
 
     def __init__(self, plan):
-        cdef int at, column, sheet
+        cdef int at, column, table
         for at, told in enumerate(plan.columns):
             size = int(told.dtype[1:] or sizeof(PyObject *))
             self.columns[at] = Column(told.table, size, told.dtype == "O", told.absent, NULL, NULL)
             if told.is_named:
                 self.columns[at].known = <Known *>made(KNOWN, sizeof(Known))
         at = 0
-        for sheet in range(self.sheet_count):
-            self.sheets[sheet].first = at
+        for table in range(self.table_count):
+            self.tables[table].first = at
             for column in range(self.column_count):
-                if self.columns[column].table == sheet:
+                if self.columns[column].table == table:
                     self.column_at[at] = column
                     at += 1
-            self.sheets[sheet].last = at
+            self.tables[table].last = at
         for at, told in enumerate(plan.members):
             self.members[at] = Member(
                 <Place>PyBytes_AS_STRING(told.name), len(told.name), told.kind, told.column,
@@ -128,15 +128,15 @@ cdef class Shredder:
         cdef Py_ssize_t row
         for at in range(self.column_count if self.columns != NULL else 0):
             if self.columns[at].is_text and self.columns[at].data != NULL:
-                for row in range(self.sheets[self.columns[at].table].capacity):
+                for row in range(self.tables[self.columns[at].table].capacity):
                     Py_XDECREF((<PyObject **>self.columns[at].data)[row])
             free(self.columns[at].data)
             free(self.columns[at].known)
-        for at in range(self.sheet_count if self.sheets != NULL else 0):
-            free(self.sheets[at].record)
-            free(self.sheets[at].parent)
+        for at in range(self.table_count if self.tables != NULL else 0):
+            free(self.tables[at].record)
+            free(self.tables[at].parent)
         for memory in (<size_t>self.members, <size_t>self.nodes, <size_t>self.columns,
-                       <size_t>self.column_at, <size_t>self.sheets,
+                       <size_t>self.column_at, <size_t>self.tables,
                        <size_t>self.rows, <size_t>self.kept):
             free(<void *><size_t>memory)
 
@@ -148,7 +148,7 @@ cdef class Shredder:
         be ``None``; a value whose own key is ``None`` is then not usual. Neither is one
         of more than ``largest`` bytes.
         """
-        cdef Py_ssize_t count = len(values), size = self.sheet_count * sizeof(int), at
+        cdef Py_ssize_t count = len(values), size = self.table_count * sizeof(int), at
         cdef bytes value
         cdef Place p
         fits = np.zeros(count, np.bool_)
@@ -197,55 +197,55 @@ cdef class Shredder:
             self.members[member].next = node.heads[bucket]
             node.heads[bucket] = member
 
-    def _taken(self, int sheet):
+    def _taken(self, int table):
         """A table's columns, as arrays of their own."""
-        cdef Py_ssize_t rows = self.rows[sheet]
+        cdef Py_ssize_t rows = self.rows[table]
         cdef int at, column
-        table = {
-            "record": copied(<char *>self.sheets[sheet].record, rows, "i4"),
-            "parent": copied(<char *>self.sheets[sheet].parent, rows, "i4"),
+        taken = {
+            "record": copied(<char *>self.tables[table].record, rows, "i4"),
+            "parent": copied(<char *>self.tables[table].parent, rows, "i4"),
         }
-        for at in range(self.sheets[sheet].first, self.sheets[sheet].last):
+        for at in range(self.tables[table].first, self.tables[table].last):
             column = self.column_at[at]
             told = self.plan.columns[column]
             if self.columns[column].is_text:
                 array = moved(<PyObject **>self.columns[column].data, rows)
             else:
                 array = copied(self.columns[column].data, rows, told.dtype)
-            table[told.title] = (array, self.texts[column]) if told.is_named else array
-        return table
+            taken[told.title] = (array, self.texts[column]) if told.is_named else array
+        return taken
 
-    cdef int begin(self, int sheet, int parent) except -1:
+    cdef int begin(self, int table, int parent) except -1:
         """A new row in which nothing is told yet."""
-        cdef Sheet *into = &self.sheets[sheet]
-        cdef int row = self.rows[sheet], at
+        cdef Table *into = &self.tables[table]
+        cdef int row = self.rows[table], at
         if row == into.capacity:
             self.grow(into)
-        self.rows[sheet] = row + 1
+        self.rows[table] = row + 1
         into.record[row] = self.record
         into.parent[row] = parent
         for at in range(into.first, into.last):
             absent(&self.columns[self.column_at[at]], row)
         return row
 
-    cdef int grow(self, Sheet *sheet) except -1:
-        cdef int used = sheet.capacity, capacity = max(FIRST_ROWS, 2 * used), at
+    cdef int grow(self, Table *table) except -1:
+        cdef int used = table.capacity, capacity = max(FIRST_ROWS, 2 * used), at
         cdef Column *column
-        sheet.record = <int32_t *>grown(sheet.record, 4 * used, 4 * capacity)
-        sheet.parent = <int32_t *>grown(sheet.parent, 4 * used, 4 * capacity)
-        for at in range(sheet.first, sheet.last):
+        table.record = <int32_t *>grown(table.record, 4 * used, 4 * capacity)
+        table.parent = <int32_t *>grown(table.parent, 4 * used, 4 * capacity)
+        for at in range(table.first, table.last):
             column = &self.columns[self.column_at[at]]
             column.data = <char *>grown(column.data, used * column.size, capacity * column.size)
-        sheet.capacity = capacity
+        table.capacity = capacity
         return 0
 
     # Each of these takes where a thing begins and gives what follows it, or NULL.
 
-    cdef Place row(self, Place p, int node, int sheet, int parent) except? NULL:
+    cdef Place row(self, Place p, int node, int table, int parent) except? NULL:
         """An object that is a row of its own; ``p`` is at its brace."""
-        return self.members_of(p, node, sheet, self.begin(sheet, parent))
+        return self.members_of(p, node, table, self.begin(table, parent))
 
-    cdef Place members_of(self, Place p, int node, int sheet, int row) except? NULL:
+    cdef Place members_of(self, Place p, int node, int table, int row) except? NULL:
         """An object; ``p`` is at its brace."""
         cdef uint64_t seen = 0, bit
         cdef Member *member
@@ -279,7 +279,7 @@ cdef class Shredder:
                     return NULL
                 if p[0] != c"n":
                     seen |= bit
-                    p = self.member(p, member, sheet, row)
+                    p = self.member(p, member, table, row)
                 elif member.kind == CASES:
                     return NULL
                 else:
@@ -294,13 +294,13 @@ cdef class Shredder:
             else:
                 return NULL
 
-    cdef Place member(self, Place p, Member *member, int sheet, int row) except? NULL:
+    cdef Place member(self, Place p, Member *member, int table, int row) except? NULL:
         cdef int kind = member.kind, word
         cdef Column *column = &self.columns[member.column]
         if kind <= NAME:
             return self.text(p, member, column, row)
         if kind == PART:
-            return self.members_of(p, member.node, sheet, row) if p[0] == c"{" else NULL
+            return self.members_of(p, member.node, table, row) if p[0] == c"{" else NULL
         if kind == ROWS:
             return self.rows_of(p, member, row)
         if kind == CASES:
