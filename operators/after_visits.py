@@ -8,15 +8,12 @@ State: read only
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-from operators.bookings import runs_of
-from operators.coming import Coming, coming, joined, visit_marks
+from operators.coming import Coming, coming, joined
 from operators.features import History
-from schemas.batch import ATTENDED, I4, I8, NONE
+from operators.same_day import days_of
+from schemas.batch import ATTENDED, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
 from state.lane import LaneState
@@ -26,18 +23,6 @@ _SALT = np.uint64(0x61667465722D2D2D)
 _LONGEST_DAY_MS = DAY_MS + 2 * 3_600_000
 _USUAL_S = 3_600
 """How long a visit lasts that does not say."""
-
-
-@dataclass(slots=True)
-class _Days:
-    """Attended visits by owner, branch, local day and start; ``first`` are where days begin."""
-
-    owner: Rows
-    visit: Rows
-    first: NDArray[np.intp]
-    place: I4
-    day: I4
-    end_ms: I8
 
 
 def after_visits(
@@ -57,10 +42,12 @@ def after_visits(
     attended &= state.visits.start_ms[history.visit] > now_ms[history.owner] - reach
     if not attended.any():
         return joined([])
-    days = _days(state, history.owner[attended], history.visit[attended])
-    owner, visit = days.owner[days.first], days.visit[days.first]
-    end = np.maximum.reduceat(days.end_ms, days.first)
-    place, day = days.place[days.first], days.day[days.first]
+    lines = attended.nonzero()[0]
+    days = days_of(state, history.owner[lines], history.visit[lines])
+    ends = state.visits.start_ms[days.visit] + lasts[lines[days.line]]
+    end = np.maximum.reduceat(ends, days.first)
+    owner, visit = history.owner[lines[days.line[days.first]]], days.visit[days.first]
+    place, day = state.visits.place[visit], days.day[days.first]
     tenants = state.customers.tenant[customers[owner]]
     # Who has been forgotten begins anew, and so do the days.
     person = state.customers.key[customers[owner]] + state.customers.lives[customers[owner]]
@@ -71,8 +58,7 @@ def after_visits(
         key = rules.key[tenants, slot]
         own = key != 0
         due = end[own] + rules.column("after_ms")[tenants[own], slot]
-        mark, also = row_keys(whose[own], key[own]), visit_marks(state, visit[own], key[own])
-        parts.append(coming(owner[own], slot, due, visit[own], mark, also))
+        parts.append(coming(owner[own], slot, due, visit[own], row_keys(whose[own], key[own])))
     return joined(parts)
 
 
@@ -91,27 +77,9 @@ def visits_of_days(
     start = visits.start_ms[history.visit]
     near = visits.status[history.visit] == ATTENDED
     near &= (start >= first_ms[history.owner]) & (start < last_ms[history.owner])
-    days = _days(state, history.owner[near], history.visit[near])
-    return runs_of(days.visit, days.first)
+    return days_of(state, history.owner[near], history.visit[near]).several()
 
 
 def _lasts_ms(state: LaneState, visits: Rows) -> I8:
     told = state.visits.duration_s[visits].astype(np.int64)
     return np.where(told > 0, told, _USUAL_S) * 1_000
-
-
-def _days(state: LaneState, owner: Rows, visit: Rows) -> _Days:
-    visits = state.visits
-    timed = visits.start_ms[visit] != NONE
-    owner, visit = owner[timed], visit[timed]
-    start, place = visits.start_ms[visit], visits.place[visit]
-    day = state.zones.day(state.places.zone[place], start)
-    order = np.lexsort((visits.key[visit], visits.imported[visit], start, day, place, owner))
-    first = np.ones(len(order), np.bool_)
-    for column in (owner[order], place[order], day[order]):
-        first[1:] &= column[1:] == column[:-1]
-    first[1:] = ~first[1:]
-    end = start + _lasts_ms(state, visit)
-    return _Days(
-        owner[order], visit[order], first.nonzero()[0], place[order], day[order], end[order]
-    )

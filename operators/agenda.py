@@ -18,7 +18,7 @@ import numpy as np
 from operators.after_visits import after_visits, visits_of_days
 from operators.birthdays import birthdays
 from operators.bookings import told_visits, visit_ids, visit_occasions
-from operators.coming import Coming, only
+from operators.coming import Coming, only, visit_marks
 from operators.crowds import inside
 from operators.features import History, history_of
 from operators.held import Waiting
@@ -165,7 +165,7 @@ def _has_several(state: LaneState, customers: Rows) -> Flags:
 def _plan_birthdays(state: LaneState, owed: Owed, customers: Rows, change: Change) -> None:
     client = speakers(state, customers)
     birthday = np.where(client >= 0, state.clients.birthday[client], 0)
-    found = birthdays(state, customers, birthday, change.today)
+    found = birthdays(state, customers, birthday, change.today, GRACE_MS // DAY_MS)
     column = state.customers.birthday_due
     column[customers] = NEVER
     _plan(state, owed, customers, {"birthday": found}, change, column)
@@ -230,12 +230,20 @@ def _plan(
         # What is passed in silence is so for everybody who has the visit later, and for their day.
         silent = change.silent[past.owner]
         put_marks(state, kind, past.mark, past.due_ms)
-        if past.also is not None:
-            silent = silent | is_marked(state, past.also, change.now_ms[past.owner])
-            put_marks(state, kind, past.also, past.due_ms)
+        if kind == "after_visit":
+            also = _visit_marks(state, customers, past)
+            silent = silent | is_marked(state, also, change.now_ms[past.owner])
+            put_marks(state, kind, also, past.due_ms)
         due = past.take(~silent)
         if len(due.owner):
             _ask(state, owed, customers, kind, due, change, history)
+
+
+def _visit_marks(state: LaneState, customers: Rows, past: Coming) -> U8:
+    """Marks of the visits that days began with: whoever has such a visit later is not thanked."""
+    tenants = state.customers.tenant[customers[past.owner]]
+    rule = state.tenants.triggers["after_visit"].key[tenants, past.slot]
+    return visit_marks(state, past.subject, rule)
 
 
 def _fresh(state: LaneState, customers: Rows, past: Coming, change: Change) -> Flags:

@@ -16,7 +16,7 @@ from state.lane import LaneState
 from state.zones import DAY_MS, MINUTE_MS
 
 _SALT = np.uint64(0x62697274682D2D2D)
-_YEARS = (-1, 0, 1)
+_YEARS = np.array((-1, 0, 1))
 
 
 def birthday_days(years: I8, birthday: I4) -> I8:
@@ -29,8 +29,13 @@ def birthday_days(years: I8, birthday: I4) -> I8:
     return found
 
 
-def birthdays(state: LaneState, customers: Rows, birthday: I4, today: I4) -> Coming:
-    """Occasions around the tenant-local ``today``; the subject is the year of the birthday."""
+def birthdays(
+    state: LaneState, customers: Rows, birthday: I4, today: I4, forgotten_days: int
+) -> Coming:
+    """Occasions around the tenant-local ``today``; the subject is the year of the birthday.
+
+    Those that were due more than ``forgotten_days`` before ``today`` are left out, or nearly all.
+    """
     rules = state.tenants.triggers["birthday"]
     told = ((birthday != 0) & rules.some[state.customers.tenant[customers]]).nonzero()[0]
     parts = []
@@ -38,14 +43,16 @@ def birthdays(state: LaneState, customers: Rows, birthday: I4, today: I4) -> Com
         tenants = state.customers.tenant[customers[told]]
         own = rules.key[tenants, slot] != 0
         owner, tenants = told[own], tenants[own]
-        key, zone = rules.key[tenants, slot], state.tenants.zone[tenants]
         ahead = rules.column("days_before")[tenants, slot]
-        shift = rules.column("at_minute")[tenants, slot] * MINUTE_MS - ahead * DAY_MS
         this = (today[owner] + ahead).astype("M8[D]").astype("M8[Y]").astype(np.int64) + 1970
-        for further in _YEARS:
-            years = this + further
-            local = birthday_days(years, birthday[owner]) * DAY_MS + shift
-            due = state.zones.to_instant(zone, local)
-            mark = customer_marks(state, customers[owner], _SALT, years, key)
-            parts.append(coming(owner, slot, due, years, mark))
+        years = np.add.outer(_YEARS, this).ravel()
+        owner, tenants = np.tile(owner, len(_YEARS)), np.tile(tenants, len(_YEARS))
+        day = birthday_days(years, birthday[owner]) - np.tile(ahead, len(_YEARS))
+        open_ = day >= today[owner] - forgotten_days - 2  # wherever on Earth
+        owner, tenants, years = owner[open_], tenants[open_], years[open_]
+        local = day[open_] * DAY_MS + rules.column("at_minute")[tenants, slot] * MINUTE_MS
+        due = state.zones.to_instant(state.tenants.zone[tenants], local)
+        key = rules.key[tenants, slot]
+        mark = customer_marks(state, customers[owner], _SALT, years, key)
+        parts.append(coming(owner, slot, due, years, mark))
     return joined(parts)

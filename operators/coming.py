@@ -28,7 +28,7 @@ class Coming:
     """n occasions: ``owner`` indexes the customers asked for, ``slot`` the tenant's triggers.
 
     ``subject`` is what the occasion is about: a visit's row, a birthday's year, a last day.
-    ``mark`` tells that it has been decided, and so does ``also`` where there is one.
+    ``mark`` tells that it has been decided.
     """
 
     owner: Rows
@@ -36,7 +36,6 @@ class Coming:
     due_ms: I8
     subject: I8
     mark: U8
-    also: U8 | None
 
     def take(self, lines: Flags) -> Coming:
         """Those of these lines."""
@@ -46,13 +45,10 @@ class Coming:
             self.due_ms[lines],
             self.subject[lines],
             self.mark[lines],
-            None if self.also is None else self.also[lines],
         )
 
 
-def coming(
-    owner: Rows, slot: int, due_ms: I8, subject: Rows | I4 | I8, mark: U8, also: U8 | None = None
-) -> Coming:
+def coming(owner: Rows, slot: int, due_ms: I8, subject: Rows | I4 | I8, mark: U8) -> Coming:
     """Occasions under one slot; due minutes are whole ones."""
     return Coming(
         owner=owner,
@@ -60,23 +56,19 @@ def coming(
         due_ms=due_ms // MINUTE_MS * MINUTE_MS,
         subject=subject.astype(np.int64),
         mark=mark,
-        also=also,
     )
 
 
 def joined(parts: Sequence[Coming]) -> Coming:
     """All lines of several, which are of one kind."""
     if not parts:
-        nothing, rows, keys = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint64)
-        return Coming(rows, rows, nothing, nothing, keys, None)
+        nothing = np.zeros(0, np.int64)
+        return Coming(nothing, nothing, nothing, nothing, np.zeros(0, np.uint64))
     if len(parts) == 1:
         return parts[0]
-    names = ("owner", "slot", "due_ms", "subject", "mark")
-    owner, slot, due_ms, subject, mark = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in names
+    return Coming(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in Coming.__slots__)
     )
-    also = [part.also for part in parts if part.also is not None]
-    return Coming(owner, slot, due_ms, subject, mark, np.concatenate(also) if also else None)
 
 
 def only(history: History, chosen: Flags) -> History:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators.enrolments import Enrolments, enrolments, note_enrolments
+from operators.enrolments import Enrolments, enrol, enrolments
 from operators.failures import inherit_failures
 from operators.funnel import note
 from operators.gate import HOLDOUT, PASSED, Asked, Verdicts
@@ -38,8 +38,6 @@ def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
     customer, tenant, rule = asked.customer[lines], asked.tenant[lines], asked.rule[lines]
     fills, is_sent = verdicts.contact[lines], verdicts.reason[lines] == PASSED
     moment = Moment(asked.now_ms[lines], asked.position[lines])
-    enrolled, place = np.unique(customer[fills], return_index=True)
-    before = enrolments(state, enrolled)
     table.customer[rows] = customer
     table.tenant[rows] = tenant
     table.rule[rows] = rules.key[rule]
@@ -56,12 +54,16 @@ def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
     sent = rows[is_sent]
     owed.sent.append(Sent(table.key[sent], sent, customer[is_sent], told.now_ms, told.position))
     note(state, owed, rows, moment, commanded=np.ones(len(rows), np.int64))
-    if len(enrolled):
-        told = moment.take(fills.nonzero()[0][place])
-        note_enrolments(state, owed, before, enrolments(state, enrolled), told)
-        # A visit may be attended before its start: it is after a contact of today.
-        again = state.customers.last_day[enrolled] >= asked.today[lines][fills][place]
-        credit(state, owed, enrolled[again], told.take(again.nonzero()[0]))
+    counted = fills.nonzero()[0]  # one a customer: of what comes at once one fills
+    if len(counted):
+        told = moment.take(counted)
+        enrol(state, owed, rows[counted], told)
+        # A visit may be attended before its start.
+        customer = customer[counted]
+        again = (state.customers.last_visit_ms[customer] > asked.made_ms[lines[counted]]).nonzero()[
+            0
+        ]
+        credit(state, owed, customer[again], told.take(again))
 
 
 @dataclass(slots=True)

@@ -73,6 +73,34 @@ def _rows(state: LaneState, contacts: Rows, months: I4) -> Rows:
     return table.of(keys, tenant=tenant, day=months, trigger=trigger, variant=variant)
 
 
+def enrol(state: LaneState, owed: Owed, contacts: Rows, moment: Moment) -> None:
+    """New contacts, one a customer, enrol who had none of the trigger's in the month before.
+
+    They are credited with nothing yet, so that whoever was enrolled stays as counted.
+    """
+    table = state.contacts
+    heads = state.customers.first_contact[table.customer[contacts]]
+    line, each = walk(heads, table.next_contact, np.arange(len(contacts)))
+    alike = table.fills[each] & (table.funnel[each] >= 0)
+    alike &= table.rule[each] == table.rule[contacts][line]
+    line, each = line[alike], each[alike]
+    months = month_ends(table.day[contacts])
+    same = months[line] == month_ends(table.day[each])
+    anew = np.bincount(line[same], minlength=len(contacts)) == 1
+    anew &= is_open(state, table.tenant[contacts], months, moment.now_ms)
+    lines = anew.nonzero()[0]
+    if not len(lines):
+        return
+    each, nothing, told = (
+        np.ones(len(lines), np.int64),
+        np.zeros(len(lines), np.int64),
+        moment.take(lines),
+    )
+    rows = _rows(state, contacts[lines], months[lines])
+    measures = (each, nothing, nothing, nothing, nothing)
+    owed.uplift.append(Differences(rows, told.now_ms, told.position, measures))
+
+
 def note_enrolments(
     state: LaneState, owed: Owed, before: Enrolments, after: Enrolments, moment: Moment
 ) -> None:

@@ -90,16 +90,18 @@ def judge(state: LaneState, asked: Asked) -> Verdicts:
         channels=rules.channels[asked.rule],
         contact=np.zeros(len(asked.customer), np.bool_),
     )
-    marketing = rules.marketing[asked.rule]
-    lines = np.arange(len(asked.customer), dtype=np.int32)
+    lines = np.arange(len(asked.customer))
+    marketing = rules.marketing[asked.rule].nonzero()[0]
     for reason, refused in _STEPS:
         if reason == "holdout":
-            verdicts.contact[lines[marketing[lines]]] = True
-        chosen = lines[marketing[lines]] if reason in _OF_MARKETING else lines
+            verdicts.contact[marketing] = True
+        chosen = marketing if reason in _OF_MARKETING else lines
         if len(chosen):
             struck = chosen[refused(state, asked, chosen, verdicts)]
-            verdicts.reason[struck] = REASONS.index(reason)
-            lines = lines[verdicts.reason[lines] == PASSED]
+            if len(struck):
+                verdicts.reason[struck] = REASONS.index(reason)
+                lines = lines[verdicts.reason[lines] == PASSED]
+                marketing = marketing[verdicts.reason[marketing] == PASSED]
     return verdicts
 
 

@@ -16,7 +16,7 @@ from operators.features import History, visit_days
 from schemas.batch import ATTENDED, I4, I8, NONE
 from state.index import Rows
 from state.lane import LaneState
-from state.runs import ends
+from state.runs import begins, distinct
 from state.tables import Flags
 from state.zones import DAY_MS
 
@@ -24,6 +24,7 @@ NO_INTERVAL = 0
 """Of who has fewer than three visit days."""
 
 _FEWEST_GAPS = 2
+_DAYS = (1 << 32) - 1
 
 
 def rebooks(state: LaneState, customers: Rows, history: History) -> Coming:
@@ -35,9 +36,6 @@ def rebooks(state: LaneState, customers: Rows, history: History) -> Coming:
     if not attended.any():
         return joined([])
     owner, visit = history.owner[attended], history.visit[attended]
-    # Of two that start together the one with the smaller key.
-    order = np.lexsort((~visits.key[visit], visits.start_ms[visit], owner))
-    owner, visit = owner[order], visit[order]
     interval: I8 | None = None
     parts = []
     for slot in rules.slots:
@@ -53,7 +51,7 @@ def rebooks(state: LaneState, customers: Rows, history: History) -> Coming:
             days = np.where(by_interval, whole, days)
             own &= ~by_interval | (interval != NO_INTERVAL)
         chosen = own[owner] & _of_service(state, slot, tenants[owner], visit)
-        last_owner, last = _lasts(owner[chosen], visit[chosen])
+        last_owner, last = _lasts(state, owner[chosen], visit[chosen])
         zone = state.places.zone[visits.place[last]]
         local = state.zones.to_local(zone, visits.start_ms[last]) + days[last_owner] * DAY_MS
         due = state.zones.to_instant(zone, local)
@@ -71,20 +69,29 @@ def usual_intervals(count: int, owner: Rows, day: I4) -> I8:
     whose = days >> 32
     same = whose[1:] == whose[:-1]
     gaps, whose = np.diff(days)[same], whose[1:][same]
-    order = np.lexsort((gaps, whose))
+    gaps = np.sort((whose << 32) + gaps) & _DAYS
     number = np.bincount(whose, minlength=count)
     starts = np.cumsum(number) - number
     middle = starts + (number - 1) // 2
     found = np.full(count, NO_INTERVAL, np.int64)
     enough = number >= _FEWEST_GAPS
-    found[enough] = gaps[order][middle[enough]]
+    found[enough] = gaps[middle[enough]]
     return found
 
 
-def _lasts(owner: Rows, visit: Rows) -> tuple[Rows, Rows]:
-    """The last line of each owner; lines are sorted by owner and start."""
-    last = ends(owner)
-    return owner[last], visit[last]
+def _lasts(state: LaneState, owner: Rows, visit: Rows) -> tuple[Rows, Rows]:
+    """Owners, and the last visit of each; of two that start together the smaller key's."""
+    start = state.visits.start_ms[visit]
+    latest = np.full(owner.max(initial=-1) + 1, NONE)
+    np.maximum.at(latest, owner, start)
+    at = (start == latest[owner]).nonzero()[0]
+    owner, visit = owner[at], visit[at]
+    if len(at) and np.bincount(owner).max() > 1:
+        order = np.lexsort((state.visits.key[visit], owner))
+        owner, visit = owner[order], visit[order]
+        first = begins(owner)
+        owner, visit = owner[first], visit[first]
+    return owner, visit
 
 
 def _of_service(state: LaneState, slot: int, tenants: Rows, visit: Rows) -> Flags:
@@ -92,13 +99,11 @@ def _of_service(state: LaneState, slot: int, tenants: Rows, visit: Rows) -> Flag
 
     A trigger that names none goes by any visit.
     """
-    matches = np.ones(len(visit), np.bool_)
-    rules = state.tenants.triggers["rebook"].of
-    for tenant in np.unique(tenants).tolist():
-        service = rules[tenant][slot].service if slot < len(rules[tenant]) else None
-        if service is None:
-            continue
-        wanted = service.casefold()
+    rules = state.tenants.triggers["rebook"]
+    asks = rules.column("names_service")[tenants, slot] != 0
+    matches: Flags = ~asks
+    for tenant in distinct(tenants[asks]).tolist():
+        wanted = rules.of[tenant][slot].service.casefold()
         lines = (tenants == tenant).nonzero()[0]
         words, place = np.unique(state.visits.services[visit[lines]], return_inverse=True)
         named = [

@@ -11,19 +11,20 @@ changes, what was sent is withdrawn; a start that comes back was decided already
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.bookings import runs_of, told_visits, visit_ids, visit_occasions
+from operators.bookings import told_visits, visit_ids, visit_occasions
 from operators.decide import withdraw
 from operators.features import History
 from operators.held import move_mark, withdraw_held
 from operators.moments import Moment
 from operators.owed import Dues, Owed
 from operators.quiet import is_quiet
+from operators.same_day import Days, days_of
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
@@ -34,6 +35,10 @@ from state.zones import DAY_MS, MINUTE_MS
 U8 = NDArray[np.uint64]
 
 _LONGEST_DAY_MS = DAY_MS + 2 * 3_600_000
+
+_OfRule = tuple[int, I8, U8, U8]
+"""A slot of the tenants' rules, and by visit: the due minute (NEVER: no such rule), the keys of
+the occasion and of the rule."""
 
 
 def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment: Moment) -> None:
@@ -59,8 +64,10 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment
     changed = visits.held_ms[visit] != new
     visits.held_ms[visit[changed]] = new[changed]
     visits.touch(visit[changed])
-    holds = new != NONE
-    _schedule(state, customers, owner[holds], visit[holds], now[holds])
+    holds = (new != NONE).nonzero()[0]
+    owner, visit = owner[holds], visit[holds]
+    rules = _rules(state, customers, owner, visit)
+    _schedule(state, customers, rules, owner, visit, now[holds])
 
 
 def hand_back(state: LaneState, owed: Owed, reassigned: Rows, moment: Moment) -> None:
@@ -79,14 +86,15 @@ def fire(
 ) -> None:
     """Asks for decisions of every occasion of these customers that is due at their ``due_ms``."""
     visits = state.visits
-    holds = visits.held_ms[history.visit] != NONE
+    holds = (visits.held_ms[history.visit] != NONE).nonzero()[0]
     owner, visit = history.owner[holds], history.visit[holds]
-    ready = _ready(state, customers, owner, visit, due_ms)
+    rules = list(_rules(state, customers, owner, visit))
+    ready = _ready(state, rules, owner, visit, due_ms)
     if len(ready.visit):
         rows = _keep(state, ready.keys, ready.visit, visits.held_ms[ready.visit], ready.rule_key)
         owed.dues.append(_dues(state, customers, history, ready, rows, due_ms, moment))
     state.customers.reminder_due[customers] = NEVER
-    _schedule(state, customers, owner, visit, due_ms[owner])
+    _schedule(state, customers, rules, owner, visit, due_ms[owner])
 
 
 @dataclass(slots=True)
@@ -100,13 +108,13 @@ class _Ready:
     rule_key: U8
 
 
-def _ready(state: LaneState, customers: Rows, owner: Rows, visit: Rows, due_ms: I8) -> _Ready:
+def _ready(state: LaneState, rules: list[_OfRule], owner: Rows, visit: Rows, due_ms: I8) -> _Ready:
     parts = []
-    for rule, due, keys, rule_key in _rules(state, customers, owner, visit):
-        at = np.flatnonzero(due == due_ms[owner])
+    for slot, due, keys, rule_key in rules:
+        at = (due == due_ms[owner]).nonzero()[0]
         at = at[state.occasions.index.find(keys[at]) < 0]
         parts.append(
-            (owner[at], visit[at], np.full(len(at), rule, np.int32), keys[at], rule_key[at])
+            (owner[at], visit[at], np.full(len(at), slot, np.int32), keys[at], rule_key[at])
         )
     return _Ready(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -122,7 +130,7 @@ def _dues(
 ) -> Dues:
     visits, places = state.visits, state.places
     coming = visits.start_ms[history.visit] >= due_ms[history.owner]
-    days = _days(state, history.owner[coming], history.visit[coming])
+    days, _ = _days(state, history.owner[coming], history.visit[coming])
     start = visits.held_ms[ready.visit]
     place = visits.place[ready.visit]
     local = state.zones.to_local(places.zone[place], start)
@@ -146,44 +154,18 @@ def _dues(
     )
 
 
-@dataclass(slots=True)
-class _Days:
-    """Visits that are not cancelled, sorted by customer, branch, local day and start.
-
-    ``line`` are their places in what was asked; ``first`` marks where a day begins: of visits that
-    start at the same time, a booked one before an attended one, a live one before history's.
-    """
-
-    line: NDArray[np.intp]
-    visit: Rows
-    first: NDArray[np.bool_]
-
-    def several(self) -> dict[int, list[int]]:
-        """The visits of days that have more than one, under the first."""
-        return runs_of(self.visit, self.first.nonzero()[0])
-
-
-def _days(state: LaneState, owner: Rows, visit: Rows) -> _Days:
-    visits = state.visits
-    live = np.flatnonzero(visits.status[visit] <= ATTENDED)
-    rows = visit[live]
-    start, place, whose = visits.start_ms[rows], visits.place[rows], owner[live]
-    day = state.zones.day(state.places.zone[place], start)
-    came = visits.status[rows] > CONFIRMED
-    order = np.lexsort((visits.key[rows], visits.imported[rows], came, start, day, place, whose))
-    first = np.ones(len(order), np.bool_)
-    for column in (whose[order], place[order], day[order]):
-        first[1:] &= column[1:] == column[:-1]
-    first[1:] = ~first[1:]
-    return _Days(live[order], rows[order], first)
+def _days(state: LaneState, owner: Rows, visit: Rows) -> tuple[Days, NDArray[np.intp]]:
+    """Days of the visits that are not cancelled, and the lines that those visits are in."""
+    live = (state.visits.status[visit] <= ATTENDED).nonzero()[0]
+    return days_of(state, owner[live], visit[live]), live
 
 
 def _held_starts(state: LaneState, owner: Rows, visit: Rows, now: I8) -> I8:
     """The start whose occasion each visit holds, NONE for most."""
     visits = state.visits
     held = np.full(len(visit), NONE)
-    days = _days(state, owner, visit)
-    line, row = days.line[days.first], days.visit[days.first]
+    days, live = _days(state, owner, visit)
+    line, row = live[days.line[days.first]], days.visit[days.first]
     start = visits.start_ms[row]
     holds = (visits.status[row] <= CONFIRMED) & (start > now[line])
     held[line[holds]] = start[holds]
@@ -259,14 +241,13 @@ def _pass_on(state: LaneState, kept: Rows, heir: int, start: int) -> None:
             occasions.changed[old] = True
 
 
-def _rules(
-    state: LaneState, customers: Rows, owner: Rows, visit: Rows
-) -> Iterator[tuple[int, I8, U8, U8]]:
-    """Per rule of the tenants: each holder's due minute (NEVER: no such rule) and its keys."""
+def _rules(state: LaneState, customers: Rows, owner: Rows, visit: Rows) -> Iterator[_OfRule]:
+    """What the tenants' rules in each slot make of visits that hold an occasion."""
     tenants = state.customers.tenant[customers][owner]
     rules = state.tenants.triggers["reminder"]
     start = state.visits.held_ms[visit]
     zone = state.places.zone[state.visits.place[visit]]
+    of_visit = _visit_keys(state, visit, start)
     for slot in rules.slots:
         rule_key = rules.key[tenants, slot]
         due = start - rules.column("before_ms")[tenants, slot]
@@ -275,8 +256,7 @@ def _rules(
         clock = np.where(utility, zone, state.tenants.zone[tenants])
         window = state.tenants.quiet[tenants, utility.astype(np.int8)]
         due = before_quiet(state, window, clock, due // MINUTE_MS * MINUTE_MS)
-        keys = _occasion_keys(state, visit, start, rule_key)
-        yield slot, np.where(rule_key == 0, NEVER, due), keys, rule_key
+        yield slot, np.where(rule_key == 0, NEVER, due), row_keys(of_visit, rule_key), rule_key
 
 
 def before_quiet(state: LaneState, window: I4, zones: I4, due_ms: I8) -> I8:
@@ -296,9 +276,16 @@ def before_quiet(state: LaneState, window: I4, zones: I4, due_ms: I8) -> I8:
     return np.where(quiet, np.minimum(last, due_ms), due_ms)
 
 
-def _schedule(state: LaneState, customers: Rows, owner: Rows, visit: Rows, now: I8) -> None:
+def _schedule(
+    state: LaneState,
+    customers: Rows,
+    rules: Iterable[_OfRule],
+    owner: Rows,
+    visit: Rows,
+    now: I8,
+) -> None:
     """Sets each customer's next reminder instant from the occasions not decided yet."""
-    for _, due, keys, rule_key in _rules(state, customers, owner, visit):
+    for _, due, keys, rule_key in rules:
         undecided = (due != NEVER) & (state.occasions.index.find(keys) < 0)
         late = undecided & ((due <= now) | state.visits.imported[visit])
         if late.any():
@@ -320,4 +307,8 @@ def _keep(state: LaneState, keys: U8, visit: Rows, start: I8, rule_key: U8) -> R
 
 
 def _occasion_keys(state: LaneState, visit: Rows, start: I8, rule: U8) -> U8:
-    return row_keys(mix(state.visits.key[visit], start.view(np.uint64)), rule)
+    return row_keys(_visit_keys(state, visit, start), rule)
+
+
+def _visit_keys(state: LaneState, visit: Rows, start: I8) -> U8:
+    return mix(state.visits.key[visit], start.view(np.uint64))

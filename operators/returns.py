@@ -54,7 +54,15 @@ def credit(state: LaneState, owed: Owed, customers: Rows, moment: Moment) -> Non
     place, contact = place[counts], contact[counts]
     if not len(contact):
         return
-    found = _credits(state, customers, today, place, contact)
+    owner, visit = _visits(state, customers, today, place, table.at_ms[contact])
+    # Who has not come since the first of them, and is credited with nothing, stays as it is.
+    concerned = np.zeros(len(customers), np.bool_)
+    concerned[owner] = concerned[place[table.credit_ms[contact] != NONE]] = True
+    if not concerned.any():
+        return
+    counts = concerned[place]
+    place, contact = place[counts], contact[counts]
+    found = _credits(state, today, place, contact, owner, visit)
     changed = found.credit_ms != table.credit_ms[contact]
     changed |= found.credit_money != table.credit_money[contact]
     changed |= found.credit_day != table.credit_day[contact]
@@ -88,10 +96,11 @@ def _keep(
     note_enrolments(state, owed, before, after, moment.take(chosen))
 
 
-def _credits(state: LaneState, customers: Rows, today: I8, place: Rows, contact: Rows) -> _Credits:
-    """What each contact has; ``place`` is its customer's."""
+def _credits(
+    state: LaneState, today: I8, place: Rows, contact: Rows, owner: Rows, visit: Rows
+) -> _Credits:
+    """What each contact has; ``place`` is its customer's, ``owner`` each visit's."""
     table, visits = state.contacts, state.visits
-    owner, visit = _visits(state, customers, today, place, table.at_ms[contact])
     contacts = len(contact)
     whose = np.concatenate([place, owner])
     at_ms = np.concatenate([table.at_ms[contact], visits.start_ms[visit]])

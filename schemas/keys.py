@@ -22,15 +22,16 @@ _TWO = Form(PLAIN, b"\x1f", PLAIN)
 _HOLDOUT = Form(PLAIN, b"\x1fholdout\x1f", PLAIN)
 _THREE = Form(PLAIN, b"\x1f", PLAIN, b"\x1f", PLAIN)
 
+_U64 = NDArray[np.uint64]
+
 _compiled: Callable[[Sequence[str] | NDArray[np.object_]], NDArray[np.int64]] | None = None
+_mixed: Callable[[_U64, _U64, int], _U64] | None = None
 try:
     from schemas import xxh3
 except ImportError:  # no compiler where this was installed
     pass
 else:
-    _compiled = xxh3.text_keys
-
-_U64 = NDArray[np.uint64]
+    _compiled, _mixed = xxh3.text_keys, xxh3.mixed
 
 
 def murmur2(key: bytes) -> int:
@@ -81,6 +82,8 @@ _S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
 def mix(a: _U64, b: _U64) -> _U64:
     """One 64-bit key out of two, vectorised (splitmix64's finalizer over their combination)."""
+    if _mixed is not None and len(a) == len(b):
+        return _mixed(a, b, 0)
     # Columns of unsigned integers wrap around silently, as they must here.
     x = a * _GOLDEN
     x = x + b
@@ -94,6 +97,8 @@ def mix(a: _U64, b: _U64) -> _U64:
 
 def row_keys(space: _U64, ids: _U64) -> _U64:
     """Keys of table rows: mixed, and never 0, which marks a free row."""
+    if _mixed is not None and len(space) == len(ids):
+        return _mixed(space, ids, 1)
     return np.maximum(mix(space, ids), np.uint64(1))
 
 

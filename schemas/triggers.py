@@ -179,6 +179,11 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
         """Else it is utility."""
         return self.category == "marketing"
 
+    @property
+    def names_service(self) -> bool:
+        """Visits of one service count, else all."""
+        return self.service is not None
+
 
 def parse_triggers(raw: object, path: str, offers: frozenset[int]) -> tuple[Trigger, ...]:
     """The triggers of a settings table; ``offers`` are the segments that have an offer."""

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Keys of texts, as ``schemas.keys.text_key`` makes them one by one.
+"""Keys of texts, as ``schemas.keys.text_key`` makes them one by one, and of two keys, as ``mix``.
 
 Source: XXH3_64bits without a seed, of the xxHash specification (Y. Collet). Only texts of 17 to 128
         bytes are hashed here, which ids of messages and of commands are; all others by xxhash
@@ -80,4 +80,21 @@ def text_keys(texts):
         utf8 = PyUnicode_AsUTF8AndSize(text, &size)
         into[row] = text_key_of(<const uint8_t *>utf8, size)
         row += 1
+    return keys
+
+
+def mixed(const uint64_t[:] a, const uint64_t[:] b, uint64_t least):
+    """One key out of two, line by line, at least ``least``; columns of the same length."""
+    cdef Py_ssize_t count = a.shape[0], line
+    cdef uint64_t x
+    if b.shape[0] != count:
+        raise ValueError(f"columns of {count} and of {b.shape[0]} keys")
+    keys = np.empty(count, np.uint64)
+    cdef uint64_t[::1] into = keys
+    for line in range(count):
+        x = a[line] * <uint64_t>0x9E3779B97F4A7C15 + b[line]
+        x = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+        x = (x ^ (x >> 27)) * <uint64_t>0x94D049BB133111EB
+        x ^= x >> 31
+        into[line] = x if x > least else least
     return keys

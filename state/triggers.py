@@ -22,7 +22,7 @@ COLUMNS = {
     "reminder": ("before_ms", "is_marketing"),
     "birthday": ("at_minute", "days_before", "ttl_ms"),
     "after_visit": ("after_ms",),
-    "rebook": ("after_days", "interval_factor"),
+    "rebook": ("after_days", "interval_factor", "names_service"),
     "winback": ("after_days", "at_minute"),
     "no_show": ("after_ms",),
     "segment_entered": (),
