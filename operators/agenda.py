@@ -18,7 +18,7 @@ import numpy as np
 from operators.after_visits import after_visits, visits_of_days
 from operators.birthdays import birthdays
 from operators.bookings import told_visits, visit_ids, visit_occasions
-from operators.coming import Coming, only, visit_marks
+from operators.coming import Coming, joined, only, visit_marks
 from operators.crowds import inside
 from operators.features import History, history_of
 from operators.held import Waiting
@@ -213,34 +213,45 @@ def _plan(
     history: History | None = None,
 ) -> None:
     """Sorts occasions into those to come, those that are due now, and those passed in silence."""
-    for kind, every in found.items():
-        now_ms = change.now_ms[every.owner]
-        open_ = every.take(every.due_ms > now_ms - GRACE_MS)
-        now_ms = change.now_ms[open_.owner]
-        open_ = open_.take(~is_marked(state, open_.mark, now_ms))
-        now_ms = change.now_ms[open_.owner]
-        ahead = open_.due_ms > now_ms
-        if ahead.any():
-            np.minimum.at(column, customers[open_.owner[ahead]], open_.due_ms[ahead])
-        if ahead.all():
-            continue
-        past = open_.take(~ahead)
-        if kind == "birthday":
-            past = past.take(_fresh(state, customers, past, change))
-        # What is passed in silence is so for everybody who has the visit later, and for their day.
-        silent = change.silent[past.owner]
-        put_marks(state, kind, past.mark, past.due_ms)
-        if kind == "after_visit":
-            also = _visit_marks(state, customers, past)
-            silent = silent | is_marked(state, also, change.now_ms[past.owner])
-            put_marks(state, kind, also, past.due_ms)
-        due = past.take(~silent)
-        if len(due.owner):
-            _ask(state, owed, customers, kind, due, change, history)
+    every = joined(list(found.values()))
+    kinds = np.repeat(np.arange(len(found)), [len(each.owner) for each in found.values()])
+    now_ms = change.now_ms[every.owner]
+    lines = (every.due_ms > now_ms - GRACE_MS).nonzero()[0]
+    lines = lines[~is_marked(state, every.mark[lines], now_ms[lines])]
+    is_ahead = every.due_ms[lines] > now_ms[lines]
+    ahead, passed = lines[is_ahead], lines[~is_ahead]
+    np.minimum.at(column, customers[every.owner[ahead]], every.due_ms[ahead])
+    for at, kind in enumerate(found) if len(passed) else ():
+        past = every.take(passed[kinds[passed] == at])
+        if len(past.owner):
+            _pass(state, owed, customers, kind, past, change, history)
+
+
+def _pass(
+    state: LaneState,
+    owed: Owed,
+    customers: Rows,
+    kind: str,
+    past: Coming,
+    change: Change,
+    history: History | None,
+) -> None:
+    """Decides what is due, or has it passed in silence: for everybody who has the visit later."""
+    if kind == "birthday":
+        past = past.take(_fresh(state, customers, past, change))
+    silent = change.silent[past.owner]
+    put_marks(state, kind, past.mark, past.due_ms)
+    if kind == "after_visit":
+        also = _visit_marks(state, customers, past)
+        silent |= is_marked(state, also, change.now_ms[past.owner])
+        put_marks(state, kind, also, past.due_ms)
+    due = past.take(~silent)
+    if len(due.owner):
+        _ask(state, owed, customers, kind, due, change, history)
 
 
 def _visit_marks(state: LaneState, customers: Rows, past: Coming) -> U8:
-    """Marks of the visits that days began with: whoever has such a visit later is not thanked."""
+    """Marks of the visits that days began with, whoever has them later."""
     tenants = state.customers.tenant[customers[past.owner]]
     rule = state.tenants.triggers["after_visit"].key[tenants, past.slot]
     return visit_marks(state, past.subject, rule)

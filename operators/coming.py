@@ -37,7 +37,7 @@ class Coming:
     subject: I8
     mark: U8
 
-    def take(self, lines: Flags) -> Coming:
+    def take(self, lines: Flags | Rows) -> Coming:
         """Those of these lines."""
         return Coming(
             self.owner[lines],
@@ -60,7 +60,7 @@ def coming(owner: Rows, slot: int, due_ms: I8, subject: Rows | I4 | I8, mark: U8
 
 
 def joined(parts: Sequence[Coming]) -> Coming:
-    """All lines of several, which are of one kind."""
+    """All lines of several, one after the other."""
     if not parts:
         nothing = np.zeros(0, np.int64)
         return Coming(nothing, nothing, nothing, nothing, np.zeros(0, np.uint64))

@@ -11,7 +11,6 @@ changes, what was sent is withdrawn; a start that comes back was decided already
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,16 +28,12 @@ from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import HELD, NEVER, SENT, SILENT, WITHDRAWN
+from state.tables import HELD, NEVER, SENT, SILENT, WITHDRAWN, Flags
 from state.zones import DAY_MS, MINUTE_MS
 
 U8 = NDArray[np.uint64]
 
 _LONGEST_DAY_MS = DAY_MS + 2 * 3_600_000
-
-_OfRule = tuple[int, I8, U8, U8]
-"""A slot of the tenants' rules, and by visit: the due minute (NEVER: no such rule), the keys of
-the occasion and of the rule."""
 
 
 def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment: Moment) -> None:
@@ -65,9 +60,8 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, moment
     visits.held_ms[visit[changed]] = new[changed]
     visits.touch(visit[changed])
     holds = (new != NONE).nonzero()[0]
-    owner, visit = owner[holds], visit[holds]
-    rules = _rules(state, customers, owner, visit)
-    _schedule(state, customers, rules, owner, visit, now[holds])
+    every = _reminders(state, customers, owner[holds], visit[holds])
+    _schedule(state, customers, every, moment.now_ms)
 
 
 def hand_back(state: LaneState, owed: Owed, reassigned: Rows, moment: Moment) -> None:
@@ -88,55 +82,60 @@ def fire(
     visits = state.visits
     holds = (visits.held_ms[history.visit] != NONE).nonzero()[0]
     owner, visit = history.owner[holds], history.visit[holds]
-    rules = list(_rules(state, customers, owner, visit))
-    ready = _ready(state, rules, owner, visit, due_ms)
+    every = _reminders(state, customers, owner, visit)
+    ready = _ready(state, every, due_ms)
     if len(ready.visit):
-        rows = _keep(state, ready.keys, ready.visit, visits.held_ms[ready.visit], ready.rule_key)
-        owed.dues.append(_dues(state, customers, history, ready, rows, due_ms, moment))
+        rows = _keep(state, ready)
+        owed.dues.append(_dues(state, customers, history, ready, rows, moment))
     state.customers.reminder_due[customers] = NEVER
-    _schedule(state, customers, rules, owner, visit, due_ms[owner])
+    _schedule(state, customers, every, due_ms)
 
 
 @dataclass(slots=True)
-class _Ready:
-    """Occasions that are due, one line each: whose, of which visit, under which rule."""
+class _Reminders:
+    """What visits that hold an occasion are reminded of, a line for each rule of their tenants.
+
+    ``owner`` is the customer's place among those asked for, ``slot`` the rule's among the tenant's;
+    ``key`` is the occasion's.
+    """
 
     owner: Rows
     visit: Rows
-    rule: I4
-    keys: U8
+    slot: Rows
+    start_ms: I8
+    due_ms: I8
+    key: U8
     rule_key: U8
 
+    def take(self, lines: Rows | Flags) -> _Reminders:
+        """Those of these lines."""
+        return _Reminders(*(getattr(self, name)[lines] for name in _Reminders.__slots__))
 
-def _ready(state: LaneState, rules: list[_OfRule], owner: Rows, visit: Rows, due_ms: I8) -> _Ready:
-    parts = []
-    for slot, due, keys, rule_key in rules:
-        at = (due == due_ms[owner]).nonzero()[0]
-        at = at[state.occasions.index.find(keys[at]) < 0]
-        parts.append(
-            (owner[at], visit[at], np.full(len(at), slot, np.int32), keys[at], rule_key[at])
-        )
-    return _Ready(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+def _ready(state: LaneState, every: _Reminders, due_ms: I8) -> _Reminders:
+    """Those that are due when their owners are, and are not decided yet."""
+    ready = every.take((every.due_ms == due_ms[every.owner]).nonzero()[0])
+    return ready.take(state.occasions.index.find(ready.key) < 0)
 
 
 def _dues(
     state: LaneState,
     customers: Rows,
     history: History,
-    ready: _Ready,
+    ready: _Reminders,
     marks: Rows,
-    due_ms: I8,
     moment: Moment,
 ) -> Dues:
     visits, places = state.visits, state.places
+    due_ms = np.full(len(customers), NEVER)  # of whom nothing is due
+    due_ms[ready.owner] = ready.due_ms
     coming = visits.start_ms[history.visit] >= due_ms[history.owner]
     days, _ = _days(state, history.owner[coming], history.visit[coming])
-    start = visits.held_ms[ready.visit]
+    start, due = ready.start_ms, ready.due_ms
     place = visits.place[ready.visit]
     local = state.zones.to_local(places.zone[place], start)
     rules = state.tenants.rules
-    rule = state.tenants.triggers["reminder"].rule[places.tenant[place], ready.rule]
-    due = due_ms[ready.owner]
+    rule = state.tenants.triggers["reminder"].rule[places.tenant[place], ready.slot]
     ids = visit_ids(state, ready.visit)
     return Dues(
         customer=customers[ready.owner],
@@ -229,7 +228,7 @@ def _pass_on(state: LaneState, kept: Rows, heir: int, start: int) -> None:
         key = _occasion_keys(state, visit, starts, rule)
         if occasions.index.find(key)[0] >= 0:
             continue
-        new = _keep(state, key, visit, starts, rule)
+        new = _keep_occasions(state, key, visit, starts, rule)
         for name in ("state", "expires_ms", "command"):
             getattr(occasions, name)[new] = getattr(occasions, name)[old]
         # The one who gave it away keeps the mark, but nothing to withdraw.
@@ -241,22 +240,28 @@ def _pass_on(state: LaneState, kept: Rows, heir: int, start: int) -> None:
             occasions.changed[old] = True
 
 
-def _rules(state: LaneState, customers: Rows, owner: Rows, visit: Rows) -> Iterator[_OfRule]:
-    """What the tenants' rules in each slot make of visits that hold an occasion."""
-    tenants = state.customers.tenant[customers][owner]
+def _reminders(state: LaneState, customers: Rows, owner: Rows, visit: Rows) -> _Reminders:
+    """Of visits that hold an occasion, by all rules of their customers' tenants."""
+    tenants = state.customers.tenant[customers[owner]]
     rules = state.tenants.triggers["reminder"]
-    start = state.visits.held_ms[visit]
+    line, slot = rules.key[tenants].nonzero()
+    tenant, visit = tenants[line], visit[line]
+    rule_key, start = rules.key[tenant, slot], state.visits.held_ms[visit]
+    utility = rules.column("is_marketing")[tenant, slot] == 0
+    # The branch's clock tells when utility is quiet, the tenant's when marketing is.
     zone = state.places.zone[state.visits.place[visit]]
-    of_visit = _visit_keys(state, visit, start)
-    for slot in rules.slots:
-        rule_key = rules.key[tenants, slot]
-        due = start - rules.column("before_ms")[tenants, slot]
-        utility = rules.column("is_marketing")[tenants, slot] == 0
-        # The branch's clock tells when utility is quiet, the tenant's when marketing is.
-        clock = np.where(utility, zone, state.tenants.zone[tenants])
-        window = state.tenants.quiet[tenants, utility.astype(np.int8)]
-        due = before_quiet(state, window, clock, due // MINUTE_MS * MINUTE_MS)
-        yield slot, np.where(rule_key == 0, NEVER, due), row_keys(of_visit, rule_key), rule_key
+    clock = np.where(utility, zone, state.tenants.zone[tenant])
+    window = state.tenants.quiet[tenant, utility.astype(np.int8)]
+    due = (start - rules.column("before_ms")[tenant, slot]) // MINUTE_MS * MINUTE_MS
+    return _Reminders(
+        owner=owner[line],
+        visit=visit,
+        slot=slot,
+        start_ms=start,
+        due_ms=before_quiet(state, window, clock, due),
+        key=_occasion_keys(state, visit, start, rule_key),
+        rule_key=rule_key,
+    )
 
 
 def before_quiet(state: LaneState, window: I4, zones: I4, due_ms: I8) -> I8:
@@ -276,27 +281,24 @@ def before_quiet(state: LaneState, window: I4, zones: I4, due_ms: I8) -> I8:
     return np.where(quiet, np.minimum(last, due_ms), due_ms)
 
 
-def _schedule(
-    state: LaneState,
-    customers: Rows,
-    rules: Iterable[_OfRule],
-    owner: Rows,
-    visit: Rows,
-    now: I8,
-) -> None:
+def _schedule(state: LaneState, customers: Rows, every: _Reminders, now_ms: I8) -> None:
     """Sets each customer's next reminder instant from the occasions not decided yet."""
-    for _, due, keys, rule_key in rules:
-        undecided = (due != NEVER) & (state.occasions.index.find(keys) < 0)
-        late = undecided & ((due <= now) | state.visits.imported[visit])
-        if late.any():
-            start = state.visits.held_ms[visit[late]]
-            rows = _keep(state, keys[late], visit[late], start, rule_key[late])
-            state.occasions.state[rows] = SILENT
-        coming = undecided & ~late
-        np.minimum.at(state.customers.reminder_due, customers[owner[coming]], due[coming])
+    open_ = every.take(state.occasions.index.find(every.key) < 0)
+    late = (open_.due_ms <= now_ms[open_.owner]) | state.visits.imported[open_.visit]
+    if late.any():
+        state.occasions.state[_keep(state, open_.take(late))] = SILENT
+        open_ = open_.take(~late)
+    np.minimum.at(state.customers.reminder_due, customers[open_.owner], open_.due_ms)
 
 
-def _keep(state: LaneState, keys: U8, visit: Rows, start: I8, rule_key: U8) -> Rows:
+def _keep(state: LaneState, reminders: _Reminders) -> Rows:
+    """Rows of their occasions, which are new."""
+    return _keep_occasions(
+        state, reminders.key, reminders.visit, reminders.start_ms, reminders.rule_key
+    )
+
+
+def _keep_occasions(state: LaneState, keys: U8, visit: Rows, start: I8, rule_key: U8) -> Rows:
     occasions = state.occasions
     rows, _ = occasions.find_or_add(keys)
     occasions.visit[rows] = visit
@@ -307,8 +309,4 @@ def _keep(state: LaneState, keys: U8, visit: Rows, start: I8, rule_key: U8) -> R
 
 
 def _occasion_keys(state: LaneState, visit: Rows, start: I8, rule: U8) -> U8:
-    return row_keys(_visit_keys(state, visit, start), rule)
-
-
-def _visit_keys(state: LaneState, visit: Rows, start: I8) -> U8:
-    return mix(state.visits.key[visit], start.view(np.uint64))
+    return row_keys(mix(state.visits.key[visit], start.view(np.uint64)), rule)

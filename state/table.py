@@ -53,6 +53,9 @@ class Table:
         self.changed: NDArray[np.bool_] = np.zeros(0, np.bool_)
         for name, column in self.COLUMNS.items():
             setattr(self, name, np.empty(0, column.dtype))
+        self._defaults = {
+            name: column.default for name, column in self.COLUMNS.items() if column.default != 0
+        }
         self.index = KeyIndex(self.key)
         self._reserve(_FIRST_ROWS)
 
@@ -128,9 +131,8 @@ class Table:
 
     def _begin(self, rows: int) -> None:
         """Rows up to this many are in use from now on, with the values of fresh rows."""
-        for name, column in self.COLUMNS.items():
-            if column.default != 0:
-                getattr(self, name)[self.rows : rows] = column.default
+        for name, default in self._defaults.items():
+            getattr(self, name)[self.rows : rows] = default
         self.rows = rows
 
     def _reserve(self, rows: int) -> None:
