@@ -286,7 +286,8 @@ def _schedule(state: LaneState, customers: Rows, every: _Reminders, now_ms: I8) 
     open_ = every.take(state.occasions.index.find(every.key) < 0)
     late = (open_.due_ms <= now_ms[open_.owner]) | state.visits.imported[open_.visit]
     if late.any():
-        state.occasions.state[_keep(state, open_.take(late))] = SILENT
+        rows = _keep(state, open_.take(late))
+        state.occasions.state[rows] = SILENT
         open_ = open_.take(~late)
     np.minimum.at(state.customers.reminder_due, customers[open_.owner], open_.due_ms)
 

@@ -6,7 +6,8 @@ Delivery: exactly once: a transaction holds the outputs and C, the next position
 Replays:  never needed: what was not committed is folded again from the log; a position at or
           below C is never committed a second time
 
-Outputs are held until a commit is due (100 ms after the last one, or a full buffer). A refusal that
+Outputs are held until a commit is due (100 ms after the last one, or a full buffer); it is written
+by a thread beside the worker's, so that lanes go on meanwhile, and one at a time. A refusal that
 aborts keeps them for the next try; a time-out repeats the same call until a deadline; a fatal error
 or fencing ends the flow.
 """
@@ -16,10 +17,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
@@ -111,6 +113,22 @@ class _Held:
     def is_full(self) -> bool:
         return self.messages >= MOST_HELD_MESSAGES or self.bytes >= MOST_HELD_BYTES
 
+    def extend(self, later: _Held) -> None:
+        """Takes in what has come after it."""
+        self.outputs += later.outputs
+        self.reached |= later.reached
+        self.counts.update(later.counts)
+        self.commands_ms += later.commands_ms
+        self.messages += later.messages
+        self.bytes += later.bytes
+
+
+class _Written(NamedTuple):
+    """A transaction that is committed: how long it took, and when that was."""
+
+    seconds: float
+    at_ms: int
+
 
 class KafkaCommitter:
     """One transactional producer, and everything that is held for its next transaction.
@@ -139,6 +157,10 @@ class KafkaCommitter:
         self._term = 0
         self._committed: dict[int, int] = {}
         self._held = _Held()
+        self._writer = ThreadPoolExecutor(1, "commit")
+        self._writing: _Held | None = None
+        """What the transaction says that is under way."""
+        self._written: Future[_Written | None]
         self._tried_at = 0.0
         self._refused = False
 
@@ -149,14 +171,17 @@ class KafkaCommitter:
     def assign(self, term: int, membership: object, committed: Mapping[int, int]) -> None:
         """Lanes with their C; ``membership`` is the group metadata of this assignment."""
         assert not self._held.reached, "a new term while outputs of the old one are held"
+        assert self._writing is None, "a new term while the old one is committed"
         self._term = term
         self._membership = membership
         self._committed = dict(committed)
 
     def reached(self, lane: int) -> int:
         """The position up to which everything of the lane has arrived here."""
-        held = self._held.reached.get(lane)
-        return held[0] if held else self._committed[lane]
+        for held in (self._held, self._writing):
+            if held is not None and lane in held.reached:
+                return held.reached[lane][0]
+        return self._committed[lane]
 
     def committed(self, lane: int) -> int:
         """C of a lane, as far as this process has moved it."""
@@ -186,11 +211,14 @@ class KafkaCommitter:
         held.bytes += size
 
     def tick(self) -> None:
-        """Commit if it is time, or if no more can be held."""
-        if self._held.is_full:
+        """Begin a commit if it is time, and wait for one if no more can be held."""
+        is_full = self._held.is_full
+        if self._writing is not None and not is_full and not self._written.done():
+            return
+        if not self._end() and is_full:
             self.commit_now()
-        elif self._is_due(time.monotonic()):
-            self.commit()
+        elif is_full or self._is_due(time.monotonic()):
+            self._begin()
 
     def _is_due(self, now: float) -> bool:
         if not self._held.reached:
@@ -200,22 +228,11 @@ class KafkaCommitter:
 
     def commit(self) -> bool:
         """Commit everything that is held; ``False`` if Kafka refused it and it is still held."""
-        if not self._held.reached:
-            return True
-        began = time.monotonic()
-        try:
-            messages = chain.from_iterable(map(self._messages, self._held.outputs))
-            self._transactions.commit(messages, self._offsets(), self._membership)
-        except Refused:
-            self._transactions.abort()
-            self._refused = True
-        else:
-            self._committed |= {lane: at for lane, (at, _) in self._held.reached.items()}
-            self._tell(began, time.monotonic())
-            self._held = _Held()
-            self._refused = False
-        self._tried_at = time.monotonic()
-        return not self._refused
+        if not self._end():
+            return False
+        if self._held.reached:
+            self._begin()
+        return self._end()
 
     def commit_now(self) -> None:
         """Commit everything that is held, through refusals; ``EngineError`` after the deadline."""
@@ -225,23 +242,56 @@ class KafkaCommitter:
                 raise EngineError("Kafka refused the same transaction again and again")
             time.sleep(RETRY_SECONDS)
 
+    def _begin(self) -> None:
+        """Has everything that is held written, beside whatever comes."""
+        self._writing, self._held = self._held, _Held()
+        self._tried_at = time.monotonic()
+        self._written = self._writer.submit(self._write, self._writing, self._membership)
+
+    def _write(self, held: _Held, membership: object) -> _Written | None:
+        """On the writer's thread; ``None``: Kafka refused it."""
+        began = time.monotonic()
+        try:
+            messages = chain.from_iterable(map(self._messages, held.outputs))
+            self._transactions.commit(messages, self._offsets(held), membership)
+        except Refused:
+            self._transactions.abort()
+            return None
+        return _Written(time.monotonic() - began, int(time.time() * 1000))
+
+    def _end(self) -> bool:
+        """Waits for what is being written; ``False`` if it was refused and is held again."""
+        if self._writing is None:
+            return True
+        written, held = self._written.result(), self._writing
+        self._writing = None
+        self._refused = written is None
+        if written is None:
+            held.extend(self._held)
+            self._held = held
+        else:
+            self._committed |= {lane: at for lane, (at, _) in held.reached.items()}
+            self._tell(held, written)
+        return not self._refused
+
     def discard(self) -> None:
         """Forget what is held and the lanes it is of: another process will fold it again."""
+        self._end()
         self._held = _Held()
         self._committed = {}
         self._refused = False
 
     def close(self) -> None:
-        """Let go of the producer; nothing is committed."""
+        """Let go of the producer; what is not being written is not committed."""
+        self._writer.shutdown()
         self._transactions.close()
 
-    def _tell(self, began: float, now: float) -> None:
+    def _tell(self, held: _Held, written: _Written) -> None:
         """What was committed, and a warning where too much of it is rubbish."""
-        held, vitals = self._held, self._vitals
-        at_ms = int(time.time() * 1000)
-        ages = [at_ms - asked for asked in held.commands_ms]
+        vitals, now = self._vitals, time.monotonic()
+        ages = [written.at_ms - asked for asked in held.commands_ms]
         ages_ms = np.concatenate(ages) if ages else np.empty(0, np.int64)
-        vitals.count_committed(held.counts, ages_ms, now - began, now)
+        vitals.count_committed(held.counts, ages_ms, written.seconds, now)
         if not held.counts or now - self._warned_at < MINUTE_SECONDS:
             return
         records, dead = vitals.last_minute(now)
@@ -249,7 +299,7 @@ class KafkaCommitter:
             self._warned_at = now
             _log.warning("many dead letters", records=records, dead=dead)
 
-    def _offsets(self) -> list[Any]:
+    def _offsets(self, held: _Held) -> list[Any]:
         return [
             TopicPartition(
                 TOPICS["records"].name,
@@ -257,7 +307,7 @@ class KafkaCommitter:
                 at,
                 metadata=pointer_text(self._fingerprint, digest),
             )
-            for lane, (at, digest) in self._held.reached.items()
+            for lane, (at, digest) in held.reached.items()
         ]
 
     def _messages(self, outputs: Outputs) -> Iterator[Message]:

@@ -12,7 +12,7 @@ assignment before, and is read again.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,6 +66,7 @@ class Reader:
         self._outlet = outlet
         self._awake: Any = None
         self._is_drained = False
+        self._waiting: deque[Item] = deque()
         self._paused: list[int] = []
         self._paused_at = 0.0
         self._pause_after = 0.0
@@ -89,10 +90,15 @@ class Reader:
         self._awake = None
 
     def read(self) -> list[Item]:
-        """What has come since: control items, then records. Waits for a time slice at most."""
+        """What has come since: control items, then records. Waits for a time slice at most.
+
+        Lanes come one at a time: what one has made is written while the next one folds.
+        """
         group = self._group
         group.vitals.turn(time.monotonic())
         self._outlet.tick()
+        if self._waiting:
+            return [self._waiting.popleft()]
         self._forget_originals()
         messages = group.consumer.consume(MOST_RECORDS, SLICE_SECONDS)
         if group.is_unsettled:
@@ -100,13 +106,13 @@ class Reader:
             self._paused = []
             return group.settle()
         now = time.monotonic()
-        items = self._due_snapshot(now)
+        self._waiting.extend(self._due_snapshot(now))
         for lane, own in self._by_lane(messages).items():
-            items += [Data(group.term, chunk) for chunk in self._chunks(lane, own, now)]
+            self._waiting.extend(Data(group.term, chunk) for chunk in self._chunks(lane, own, now))
         self._let_others_wait(len(messages), now)
         self._keep_awake(now)
         self._tell(now)
-        return items
+        return [self._waiting.popleft()] if self._waiting else []
 
     def drain(self) -> list[Item] | None:
         """Commit everything, save every lane there; ``None`` once that is done."""
@@ -115,6 +121,8 @@ class Reader:
         self._group.vitals.turn(time.monotonic())
         if self._is_drained:
             return None
+        if self._waiting:
+            return [self._waiting.popleft()]
         if any(self._outlet.reached(n) < lane.position for n, lane in lanes.items()):
             return []  # some is still on its way to the outlet
         self._outlet.commit_now()

@@ -1,7 +1,8 @@
 """What a running process tells of itself: counts, moments and positions, kept to be read.
 
 Takes: what sources and sinks have done, once per batch or commit, never per record
-State: one object per process; its worker's thread alone writes, any other may read at any moment
+State: one object per process; its worker's thread writes, and the one that writes to an engine
+       what that refuses; any other may read at any moment
 
 Moments are seconds of a monotonic clock, ``*_ms`` instants in ms since the Unix epoch, UTC: both
 are given. What is counted is committed, so that nothing is counted twice by a replay.

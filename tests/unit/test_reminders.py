@@ -265,3 +265,13 @@ def test_each_decision_has_the_position_of_the_record_that_caused_it() -> None:
     streams = run(lines_of([rules(), booked(TOLD), heartbeat(DUE), cancelled]))
     assert [row["outcome"] for row in rows_at(streams, 2)] == ["sent"]
     assert [row["outcome"] for row in rows_at(streams, 3)] == ["withdrawn"]
+
+
+def test_thousands_at_once_that_come_too_late_are_all_passed_in_silence() -> None:
+    late = START - HOUR
+    visits = [
+        booked(late, id=f"v{n}", phone=f"+7701{n:07d}", branch=f"b{n % 3}") for n in range(2_000)
+    ]
+    streams = run(lines_of([rules(), *visits, *walk(late + MINUTE, START)]))
+    assert len(streams.rows("profiles")) >= 2_000
+    assert streams.rows("decisions") == []
