@@ -35,8 +35,8 @@ from schemas.topics import TOPICS
 from sources.business import MINUTE, SECOND
 
 COMMANDS = TOPICS["commands"].name
-_WARM_RECORDS_PER_SECOND = 25_000
-"""A slow estimate: the load begins when the warm-up is over for certain."""
+WARM_RATE = 25_000
+"""Records a second. A slow estimate: the load begins when the warm-up is over for certain."""
 _SAY_SECONDS = 15.0
 _FIGURE_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
@@ -177,15 +177,10 @@ def ready(deployment: Site, load: Load, say: Say) -> Engine:
     return engine
 
 
-def warm_seconds(load: Load) -> float:
-    """How long the warm-up may take."""
-    return load.warm_records / _WARM_RECORDS_PER_SECOND
-
-
 def planned(load: Load, rate: int, seconds: list[int]) -> Load:
     """The load, to begin in the minute in which the warm-up will be over."""
     load = steady(load, rate, seconds, now_minute())
-    wait = int(warm_seconds(load)) // 60 * MINUTE
+    wait = load.warm_records // WARM_RATE // 60 * MINUTE
     return replace(load, first_minute=load.first_minute + wait + MINUTE)
 
 
