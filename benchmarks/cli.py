@@ -11,6 +11,7 @@ import click
 from benchmarks.fold import fold
 from benchmarks.kafka import kafka
 from benchmarks.latency import latency
+from benchmarks.midnight import midnight
 from benchmarks.peers.command import peers
 from benchmarks.recovery import recovery
 from benchmarks.scale import scale
@@ -22,5 +23,5 @@ def command() -> None:
     """Measure on this machine; every figure comes with its seed and its spread."""
 
 
-for each in (fold, kafka, latency, peers, recovery, scale, stores):
+for each in (fold, kafka, latency, midnight, peers, recovery, scale, stores):
     command.add_command(each)

@@ -10,10 +10,11 @@ Clock: a ``read_committed`` consumer's, on the same machine, against the command
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import click
@@ -29,12 +30,17 @@ from benchmarks.pacing import asked_town, pacing, steady, wait_for
 from benchmarks.site import Engine, Site, cpu_seconds, rss_bytes_of, site
 from benchmarks.triggers import BY_CLOCK
 from benchmarks.workload import CUSTOMERS_PER_TENANT, Load, warmup
+from schemas.batch import Chunk
 from schemas.topics import TOPICS
 from sources.business import MINUTE, SECOND
 
 COMMANDS = TOPICS["commands"].name
-_WARM_RECORDS_PER_SECOND = 25_000
-"""A slow estimate: the load begins when the warm-up is over for certain."""
+WARM_RATE = 25_000
+"""Records a second. A slow estimate: the load begins when the warm-up is over for certain."""
+_SAY_SECONDS = 15.0
+_FIGURE_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
+"""By so much at most the end of the load is noticed late, and a drain told as longer."""
 
 Say = Callable[[str], None]
 
@@ -125,23 +131,57 @@ class Watch:
         self._consumer.close()
 
 
+def warmed(deployment: Site, load: Load, processes: int, say: Say) -> list[Engine]:
+    """So many running engines that know the past of all customers."""
+    seldom = _seldom(say)
+    deployment.append(_counted(warmup(asked_town(load)), load.warm_records, seldom))
+    engines = deployment.start_all(processes)
+    deployment.wait_committed(
+        *engines, said=lambda missing: seldom(f"{missing:,} records are not committed yet")
+    )
+    return engines
+
+
+def _counted(chunks: Iterator[Chunk], some: int, say: Say) -> Iterator[Chunk]:
+    count = 0
+    for chunk in chunks:
+        count += len(chunk.values)
+        say(f"{count:,} of some {some:,} records appended")
+        yield chunk
+
+
+def _seldom(say: Say) -> Say:
+    """Says what is new now and then, and nothing where all is over soon."""
+    last = time.monotonic()
+
+    def seldom(what: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SAY_SECONDS:
+            last = time.monotonic()
+            say(what)
+
+    return seldom
+
+
+def still_ahead(load: Load) -> None:
+    """Raises where the load should have begun before now."""
+    if time.time() > load.first_minute / SECOND:
+        raise click.ClickException("the warm-up took longer than was thought: fewer --customers")
+
+
 def ready(deployment: Site, load: Load, say: Say) -> Engine:
     """A running engine that knows the past of all customers, before the load begins."""
     say(f"warming up: {load.customers:,} customers; the load begins in the minute after that")
-    deployment.append(warmup(asked_town(load)))
-    engine = deployment.start()
-    deployment.wait_committed(engine)
-    if time.time() > load.first_minute / SECOND:
-        raise click.ClickException("the warm-up took longer than was thought: fewer --customers")
+    (engine,) = warmed(deployment, load, 1, say)
+    still_ahead(load)
     return engine
 
 
 def planned(load: Load, rate: int, seconds: list[int]) -> Load:
     """The load, to begin in the minute in which the warm-up will be over."""
-    visits = rate * sum(seconds) // 20
-    records = load.customers * load.visits_each + 2 * visits
-    wait = int(records / _WARM_RECORDS_PER_SECOND) // 60 * MINUTE
-    return steady(load, rate, seconds, now_minute() + wait + MINUTE)
+    load = steady(load, rate, seconds, now_minute())
+    wait = load.warm_records // WARM_RATE // 60 * MINUTE
+    return replace(load, first_minute=load.first_minute + wait + MINUTE)
 
 
 def measure(load: Load, rate: int, sustained: int, burst: int, say: Say) -> dict[str, Any]:
@@ -156,12 +196,8 @@ def measure(load: Load, rate: int, sustained: int, burst: int, say: Say) -> dict
         with pacing(deployment.bootstrap, load, seconds) as traffic:
             wait_for(load.first_minute)
             cpu, rss = cpu_seconds(engine.pid), rss_bytes_of(engine.pid)
-            while traffic.is_alive():
-                watch.look(latencies, 5.0)
-                engine.check()
-                told = span_of(latencies.between(time.time() - 10, time.time()))
-                say(f"{time.time() - begin:,.0f} s: p99 {told.p99_ms:,.0f} ms")
-            drained = _drained(deployment, engine, watch, latencies, over)
+            follow(traffic, [engine], watch, latencies, say)
+            drained = seconds_behind(deployment, [engine], watch, latencies, over)
         used, rss_after = cpu_seconds(engine.pid) - cpu, rss_bytes_of(engine.pid)
         watch.close()
         engine.drain()
@@ -173,8 +209,8 @@ def measure(load: Load, rate: int, sustained: int, burst: int, say: Say) -> dict
         "p99_ms": round(first.p99_ms, 1),
         "max_ms": round(first.max_ms, 1),
         "commands": first.commands,
-        **_told_of("by_record", latencies.between(begin, calm, by_clock=False)),
-        **_told_of("by_clock", latencies.between(begin, calm, by_clock=True)),
+        **told_of("by_record", latencies.between(begin, calm, by_clock=False)),
+        **told_of("by_clock", latencies.between(begin, calm, by_clock=True)),
         "burst_rate": 3 * rate,
         "burst_seconds": burst,
         "burst_p99_ms": round(span_of(latencies.between(calm, over)).p99_ms, 1),
@@ -188,26 +224,45 @@ def measure(load: Load, rate: int, sustained: int, burst: int, say: Say) -> dict
     }
 
 
-def _told_of(name: str, waited_ms: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:
+def told_of(name: str, waited_ms: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:
+    """Figures of one part of the load, under its name."""
     span = span_of(waited_ms)
     return {
         f"{name}_commands": span.commands,
         f"{name}_p50_ms": round(span.p50_ms, 1),
         f"{name}_p99_ms": round(span.p99_ms, 1),
+        f"{name}_max_ms": round(span.max_ms, 1),
     }
 
 
-def _drained(
-    deployment: Site, engine: Engine, watch: Watch, latencies: Latencies, over: float
+def follow(
+    traffic: BaseProcess, engines: Sequence[Engine], watch: Watch, latencies: Latencies, say: Say
+) -> None:
+    """Notes what comes until all of the load is appended."""
+    began = said = time.time()
+    while traffic.is_alive():
+        watch.look(latencies, _LOOK_SECONDS)
+        for engine in engines:
+            engine.check()
+        now = time.time()
+        if now - said >= _FIGURE_SECONDS:
+            said = now
+            told = span_of(latencies.between(now - 10, now))
+            say(f"{now - began:,.0f} s: p99 {told.p99_ms:,.0f} ms")
+
+
+def seconds_behind(
+    deployment: Site, engines: Sequence[Engine], watch: Watch, latencies: Latencies, over: float
 ) -> float:
     """Seconds from the end of the load until everything of it was committed."""
     ends = deployment.ends()
     while sum(deployment.committed()) < sum(ends):
         watch.look(latencies, 0.1)
-        engine.check()
-    drained = max(0.0, time.time() - over)
+        for engine in engines:
+            engine.check()
+    behind = max(0.0, time.time() - over)
     watch.look(latencies, 1.0)
-    return drained
+    return behind
 
 
 def print_latency(told: dict[str, Any], console: Console) -> None:

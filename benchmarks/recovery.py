@@ -15,7 +15,6 @@ from typing import Any
 
 import click
 import xxhash
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from rich.console import Console
 
 from benchmarks.kafka import LANES
@@ -96,7 +95,7 @@ def _owed(deployment: Site) -> Outputs:
     owed: Outputs = Counter()
     for lane in range(deployment.lanes):
         state = LaneState(lane, ID_KEY)
-        for messages in _read(deployment, RECORDS, lane):
+        for messages in deployment.read(RECORDS, lane):
             for batch in decode(chunk_of(lane, messages), deployment.lanes):
                 outputs = fold(state, batch)
                 for stream, told in outputs.streams.items():
@@ -110,43 +109,13 @@ def _given(deployment: Site) -> Outputs:
     for stream in STREAMS:
         topic = TOPICS[stream].name
         for lane in range(deployment.lanes):
-            for messages in _read(deployment, topic, lane):
+            for messages in deployment.read(topic, lane):
                 given.update(_hash(topic, each.key(), each.value()) for each in messages)
     return given
 
 
 def _hash(topic: str, key: bytes, value: bytes) -> int:
     return xxhash.xxh3_64_intdigest(b"\x1f".join((topic.encode(), key, value)))
-
-
-def _read(deployment: Site, topic: str, partition: int) -> Any:
-    """Everything that a ``read_committed`` consumer finds, thousands at a time."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": deployment.bootstrap,
-            "group.id": "flowsell.bench.reads",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "log_level": 2,
-        }
-    )
-    consumer.assign([TopicPartition(topic, partition, 0)])
-    at_end = False
-    while not at_end:
-        messages = consumer.consume(16_384, 0.1)
-        good = []
-        for message in messages:
-            error = message.error()
-            if error is None:
-                good.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                at_end = True
-            else:  # what is not read would be told as lost
-                raise KafkaException(error)
-        if good:
-            yield good
-    consumer.close()
 
 
 def print_recovery(told: dict[str, Any], console: Console) -> None:

@@ -7,7 +7,6 @@ Out:   a table, or one JSON line: records a second of one and of two processes, 
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from statistics import median
@@ -19,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.kafka import LANES, Say, now_minute, wait_past
 from benchmarks.machine import options, tell
-from benchmarks.site import Site, site
+from benchmarks.site import Site, drain_all, site
 from benchmarks.workload import LARGEST_TENANT, Load, Town, live, warmup
 from sources.business import SECOND
 
@@ -46,17 +45,13 @@ def measure(load: Load, say: Say) -> dict[str, list[float]]:
 
 def _run(deployment: Site, processes: int, begins: list[int]) -> float:
     """Works the backlog off, from the first commit after all processes have their lanes."""
-    with ExitStack() as stack:
-        engines = [deployment.start(f"bench-{number}") for number in range(processes)]
-        for engine in engines:
-            stack.callback(engine.close)
-        before = sum(wait_past(deployment, begins, engines[0].check))
-        started = time.perf_counter()
-        deployment.wait_committed(engines[0])
-        seconds = time.perf_counter() - started
-        worked = sum(deployment.committed()) - before
-        for engine in engines:
-            engine.drain()
+    engines = deployment.start_all(processes)
+    before = sum(wait_past(deployment, begins, engines[0].check))
+    started = time.perf_counter()
+    deployment.wait_committed(*engines)
+    seconds = time.perf_counter() - started
+    worked = sum(deployment.committed()) - before
+    drain_all(engines)
     return worked / seconds
 
 

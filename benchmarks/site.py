@@ -14,13 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from benchmarks.broker import KafkaServer, KafkaUnavailableError
 from flows.kafka import Topics
@@ -55,7 +55,15 @@ class Engine:
 
     def drain(self) -> None:
         """SIGTERM, and wait until everything is committed and saved."""
+        self.ask_to_drain()
+        self.wait_drained()
+
+    def ask_to_drain(self) -> None:
+        """SIGTERM; once, for a second one would kill a process that is about to end by itself."""
         self._process.send_signal(signal.SIGTERM)
+
+    def wait_drained(self) -> None:
+        """Until it has ended; raises where that was not by a drain."""
         if self._process.wait(_PATIENCE_SECONDS) != 0:
             raise EngineError(f"the engine ended with an error: {self._last_words()}")
 
@@ -79,6 +87,14 @@ class Engine:
         return lines[-1] if lines else "it said nothing"
 
 
+def drain_all(engines: Sequence[Engine]) -> None:
+    """End them at once, as a deployment that is stopped: no lane moves from one to another."""
+    for engine in engines:
+        engine.ask_to_drain()
+    for engine in engines:
+        engine.wait_drained()
+
+
 class Site:
     """A broker with empty topics of the engine, and a folder for state and logs."""
 
@@ -98,6 +114,10 @@ class Site:
         engine = Engine(environment, self.folder / f"{instance}.log", *options)
         self._engines.append(engine)
         return engine
+
+    def start_all(self, processes: int) -> list[Engine]:
+        """So many engines, each an instance of its own."""
+        return [self.start(f"bench-{number}") for number in range(processes)]
 
     def environment(self, instance: str, state: Path | None = None) -> dict[str, str]:
         """What an engine of the group is told."""
@@ -137,9 +157,9 @@ class Site:
             self._producer = record_producer(self.bootstrap)
         return self._producer
 
-    def ends(self) -> list[int]:
-        """The end of each lane's log."""
-        lanes = [TopicPartition(RECORDS, lane) for lane in range(self.lanes)]
+    def ends(self, topic: str = RECORDS) -> list[int]:
+        """The end of each lane's log, or of each partition of another topic."""
+        lanes = [TopicPartition(topic, lane) for lane in range(self.lanes)]
         return [answered(lambda: self._asks.get_watermark_offsets(lane, 10)[1]) for lane in lanes]  # noqa: B023  # called at once
 
     def committed(self) -> list[int]:
@@ -148,15 +168,51 @@ class Site:
         found = answered(lambda: self._asks.committed(lanes, 30))
         return [max(one.offset, 0) for one in found]
 
-    def wait_committed(self, engine: Engine, said: Callable[[int], None] = lambda _: None) -> None:
-        """Until every lane is committed up to its end as of now."""
-        ends, started = self.ends(), time.monotonic()
+    def wait_committed(
+        self, *engines: Engine, said: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Until every lane is committed up to its end as of now; ``said`` is told what is not."""
+        ends, since = self.ends(), time.monotonic()
+        least = sum(ends) + 1
         while (missing := sum(ends) - sum(map(min, self.committed(), ends))) > 0:
-            engine.check()
-            if time.monotonic() - started > _PATIENCE_SECONDS * 4:
+            for engine in engines:
+                engine.check()
+            now = time.monotonic()
+            if missing < least:
+                least, since = missing, now
+            elif now - since > _PATIENCE_SECONDS:
                 raise EngineError(f"{missing:,} records are not committed in time")
             said(missing)
             time.sleep(0.05)
+
+    def read(self, topic: str, partition: int, begin: int = 0) -> Iterator[list[Any]]:
+        """What a ``read_committed`` consumer finds from there on, thousands at a time."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": "flowsell.bench.reads",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "log_level": 2,
+            }
+        )
+        consumer.assign([TopicPartition(topic, partition, begin)])
+        at_end = False
+        while not at_end:
+            messages = consumer.consume(16_384, 0.1)
+            good = []
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    good.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    at_end = True
+                else:  # what is not read would be told as lost
+                    raise KafkaException(error)
+            if good:
+                yield good
+        consumer.close()
 
     def close(self) -> None:
         """End every process."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.chunks import Lanes
 from benchmarks.scenarios import Say, chunk_of, filled
-from benchmarks.workload import Load, Town, live, past_visit
+from benchmarks.workload import SLEEPLESS, Load, Town, live, past_visit
 from operators.decode import decode
 from operators.fold import fold
 from schemas.batch import Chunk
@@ -43,8 +43,7 @@ TWELVE: tuple[dict[str, Any], ...] = (
 
 OPEN: dict[str, Any] = {
     "consent_default": "allow",
-    "quiet_hours": ["00:00", "00:00"],
-    "quiet_utility": ["00:00", "00:00"],
+    **SLEEPLESS,
 }
 """Settings under which most of what is due goes out: a refusal costs less than a command."""
 

@@ -62,6 +62,12 @@ BATCH_RECORDS = 16_384
 FIRST_MINUTE = int(datetime(2026, 6, 10, 10, 0, tzinfo=UTC).timestamp()) * SECOND
 """The minute that turns in the first run; each run has the next. It is midnight nowhere near."""
 
+SLEEPLESS: dict[str, Any] = {
+    "quiet_hours": ["00:00", "00:00"],
+    "quiet_utility": ["00:00", "00:00"],
+}
+"""Settings without quiet hours."""
+
 _OPEN_IDS = 500_000_000
 _REMINDED_IDS = 600_000_000
 _LIVE_IDS = 700_000_000
@@ -104,11 +110,23 @@ class Load:
     """Share of the customers that the first tenant has; 0: as many as the others."""
     first_minute: int = FIRST_MINUTE
     """The instant around which the first run's records are appended."""
+    warm_ms: int = 15 * MINUTE
+    """From when the past of all customers is told to the first run."""
+    zone: str = ""
+    """Where all tenants are; empty: each where its business is."""
+    is_sleepless: bool = False
+    """No tenant has quiet hours: what is due at night is sent at night."""
 
     @property
     def warm_from(self) -> int:
         """When the past of all customers is told."""
-        return self.first_minute - 15 * MINUTE
+        return self.first_minute - self.warm_ms
+
+    @property
+    def warm_records(self) -> int:
+        """Of the warm-up, but for settings and heartbeats."""
+        each = self.visits_each + self.messages_each
+        return self.customers * each + 2 * self.runs * self.visits
 
     @property
     def tenant_count(self) -> int:
@@ -133,8 +151,10 @@ class Town:
 
     def __init__(self, load: Load, settings: dict[str, Any] | None = None) -> None:
         self.load = load
+        own = (SLEEPLESS if load.is_sleepless else {}) | (settings or {})
         self.businesses = [
-            _crm_tenant(one, settings or {}) for one in businesses(load.tenant_count, load.seed)
+            _crm_tenant(_moved(one, load.zone) if load.zone else one, own)
+            for one in businesses(load.tenant_count, load.seed)
         ]
         self.crms = [Yclients(one) for one in self.businesses]
         self.messengers = [Messengers(one) for one in self.businesses]
@@ -350,6 +370,16 @@ def _sent(town: Town, number: int) -> tuple[int, int, bytes]:
     told = town.load.warm_from
     line = write(told - 3, told, letter, ((b"sent", told - 5_000, 0),))
     return town.lanes[tenant], told, line
+
+
+def _moved(business: Business, zone: str) -> Business:
+    """The business in another zone, with all of its branches."""
+    return replace(
+        business,
+        place=business.place._replace(zone=zone),
+        branches=tuple(replace(branch, zone=zone) for branch in business.branches),
+        settings=business.settings | {"timezone": zone},
+    )
 
 
 def _crm_tenant(business: Business, settings: dict[str, Any]) -> Business:
