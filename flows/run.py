@@ -32,6 +32,7 @@ from flows.ops import serving
 from flows.saving import Saver, storing
 from flows.stop import Stop, draining_on_signals
 from flows.supervise import Pace, Process, Supervisor, start_process
+from schemas.forms import COMPILED
 from sinks.kafka import KafkaCommitter, KafkaSink
 from sources.group import Group, Membership
 from sources.kafka import KafkaSource, Reader
@@ -92,7 +93,7 @@ def _run_engagement(environment: Environment, stop: Stop, cadence: Cadence, vita
     # The transaction that an earlier life left open ends before positions are asked for.
     committer.open()
     reader.open()
-    log.info("started", instance=instance, lanes=environment.lanes)
+    log.info("started", instance=instance, lanes=environment.lanes, compiled=COMPILED)
     try:
         flow = build(
             KafkaSource(reader, lambda: stop.draining),

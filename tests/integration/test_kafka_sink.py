@@ -160,6 +160,10 @@ def test_a_commit_under_an_old_assignment_is_refused_and_still_held(
     assert stale != member.metadata
     assert not sink.commit()
     assert sink.reached(0) == 1
+    sink.tick()  # refused as well, while more comes
+    sink.add(folded(1))
+    assert not sink.commit()
+    assert sink.reached(0) == 2
     assert sink.committed(0) == 0
     assert positions(engagement) == []
     sink.discard()
@@ -168,6 +172,38 @@ def test_a_commit_under_an_old_assignment_is_refused_and_still_held(
     assert sink.commit()
     assert positions(engagement) == [b'{"position":0}']
     other.close()
+
+
+def test_what_comes_while_a_transaction_is_written_goes_into_the_next(
+    engagement: Engagement, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_writing, may_end = threading.Event(), threading.Event()
+
+    class Slow(Producer):
+        def commit_transaction(self, *patience: float) -> None:
+            is_writing.set()
+            may_end.wait()
+            super().commit_transaction(*patience)
+
+    monkeypatch.setattr("sinks.transactions.Producer", Slow)
+    sink = committer(engagement)
+    sink.assign(1, member.metadata, {0: 0})
+    sink.add(folded(0))
+    sink.tick()
+    assert is_writing.wait(30)
+    sink.add(folded(1))
+    sink.tick()
+    assert (sink.reached(0), sink.committed(0)) == (2, 0)
+    may_end.set()
+
+    def is_committed() -> bool:
+        sink.tick()
+        return sink.committed(0) == 2
+
+    wait_until(is_committed, 30)
+    sink.close()
+    assert positions(engagement) == [b'{"position":0}', b'{"position":1}']
+    assert engagement.committed(group_of(engagement))[0][0] == 2
 
 
 def test_it_raises_and_loses_nothing_when_the_broker_is_down(
