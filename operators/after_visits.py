@@ -53,13 +53,10 @@ def after_visits(
     person = state.customers.key[customers[owner]] + state.customers.lives[customers[owner]]
     whose = mix(person ^ _SALT, state.places.key[place])
     whose = mix(whose, day.astype(np.int64).view(np.uint64))
-    parts = []
-    for slot in rules.slots:
-        key = rules.key[tenants, slot]
-        own = key != 0
-        due = end[own] + rules.column("after_ms")[tenants[own], slot]
-        parts.append(coming(owner[own], slot, due, visit[own], row_keys(whose[own], key[own])))
-    return joined(parts)
+    line, slot = rules.each(tenants)
+    key = rules.key[tenants[line], slot]
+    due = end[line] + rules.column("after_ms")[tenants[line], slot]
+    return coming(owner[line], slot, due, visit[line], row_keys(whose[line], key))
 
 
 def visits_of_days(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from operators.coming import Coming, coming, customer_marks, joined
+from operators.coming import Coming, coming, customer_marks
 from schemas.batch import I4, I8
 from state.index import Rows
 from state.lane import LaneState
@@ -37,22 +37,18 @@ def birthdays(
     Those that were due more than ``forgotten_days`` before ``today`` are left out, or nearly all.
     """
     rules = state.tenants.triggers["birthday"]
-    told = ((birthday != 0) & rules.some[state.customers.tenant[customers]]).nonzero()[0]
-    parts = []
-    for slot in rules.slots if len(told) else ():
-        tenants = state.customers.tenant[customers[told]]
-        own = rules.key[tenants, slot] != 0
-        owner, tenants = told[own], tenants[own]
-        ahead = rules.column("days_before")[tenants, slot]
-        this = (today[owner] + ahead).astype("M8[D]").astype("M8[Y]").astype(np.int64) + 1970
-        years = np.add.outer(_YEARS, this).ravel()
-        owner, tenants = np.tile(owner, len(_YEARS)), np.tile(tenants, len(_YEARS))
-        day = birthday_days(years, birthday[owner]) - np.tile(ahead, len(_YEARS))
-        open_ = day >= today[owner] - forgotten_days - 2  # wherever on Earth
-        owner, tenants, years = owner[open_], tenants[open_], years[open_]
-        local = day[open_] * DAY_MS + rules.column("at_minute")[tenants, slot] * MINUTE_MS
-        due = state.zones.to_instant(state.tenants.zone[tenants], local)
-        key = rules.key[tenants, slot]
-        mark = customer_marks(state, customers[owner], _SALT, years, key)
-        parts.append(coming(owner, slot, due, years, mark))
-    return joined(parts)
+    told = birthday.nonzero()[0]
+    tenants = state.customers.tenant[customers[told]]
+    line, slot = rules.each(tenants)
+    ahead = rules.column("days_before")[tenants[line], slot]
+    this = (today[told[line]] + ahead).astype("M8[D]").astype("M8[Y]").astype(np.int64) + 1970
+    years = np.add.outer(_YEARS, this).ravel()
+    line, slot, ahead = (np.tile(each, len(_YEARS)) for each in (line, slot, ahead))
+    day = birthday_days(years, birthday[told[line]]) - ahead
+    open_ = (day >= today[told[line]] - forgotten_days - 2).nonzero()[0]  # wherever on Earth
+    line, slot, years = line[open_], slot[open_], years[open_]
+    owner, tenant = told[line], tenants[line]
+    local = day[open_] * DAY_MS + rules.column("at_minute")[tenant, slot] * MINUTE_MS
+    due = state.zones.to_instant(state.tenants.zone[tenant], local)
+    mark = customer_marks(state, customers[owner], _SALT, years, rules.key[tenant, slot])
+    return coming(owner, slot, due, years, mark)

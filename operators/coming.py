@@ -48,11 +48,11 @@ class Coming:
         )
 
 
-def coming(owner: Rows, slot: int, due_ms: I8, subject: Rows | I4 | I8, mark: U8) -> Coming:
-    """Occasions under one slot; due minutes are whole ones."""
+def coming(owner: Rows, slot: Rows, due_ms: I8, subject: Rows | I4 | I8, mark: U8) -> Coming:
+    """Occasions, one line each; due minutes are whole ones."""
     return Coming(
         owner=owner,
-        slot=np.full(len(owner), slot, np.int64),
+        slot=slot,
         due_ms=due_ms // MINUTE_MS * MINUTE_MS,
         subject=subject.astype(np.int64),
         mark=mark,

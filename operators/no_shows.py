@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from operators.coming import Coming, coming, joined, visit_marks
+from operators.coming import Coming, coming, visit_marks
 from operators.features import History
 from schemas.batch import CANCELLED, NO_SHOW, NONE
 from state.index import Rows
@@ -24,14 +24,11 @@ def no_shows(state: LaneState, customers: Rows, history: History) -> Coming:
     missed = ((status == NO_SHOW) | (status == CANCELLED)) & (
         visits.start_ms[history.visit] != NONE
     )
-    missed &= rules.some[state.customers.tenant[customers]][history.owner]
     owner, visit = history.owner[missed], history.visit[missed]
     tenants = state.customers.tenant[customers[owner]]
+    line, slot = rules.each(tenants)
+    owner, visit, tenant = owner[line], visit[line], tenants[line]
     since = np.minimum(visits.missed_at[visit] * np.int64(MINUTE_MS), visits.start_ms[visit])
-    parts = []
-    for slot in rules.slots if len(visit) else ():
-        own = rules.key[tenants, slot] != 0
-        due = since[own] + rules.column("after_ms")[tenants[own], slot]
-        mark = visit_marks(state, visit[own], rules.key[tenants[own], slot])
-        parts.append(coming(owner[own], slot, due, visit[own], mark))
-    return joined(parts)
+    due = since + rules.column("after_ms")[tenant, slot]
+    mark = visit_marks(state, visit, rules.key[tenant, slot])
+    return coming(owner, slot, due, visit, mark)

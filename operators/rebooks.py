@@ -56,7 +56,7 @@ def rebooks(state: LaneState, customers: Rows, history: History) -> Coming:
         local = state.zones.to_local(zone, visits.start_ms[last]) + days[last_owner] * DAY_MS
         due = state.zones.to_instant(zone, local)
         mark = visit_marks(state, last, rules.key[tenants[last_owner], slot])
-        parts.append(coming(last_owner, slot, due, last, mark))
+        parts.append(coming(last_owner, np.full(len(last), slot), due, last, mark))
     return joined(parts)
 
 

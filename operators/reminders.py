@@ -244,7 +244,7 @@ def _reminders(state: LaneState, customers: Rows, owner: Rows, visit: Rows) -> _
     """Of visits that hold an occasion, by all rules of their customers' tenants."""
     tenants = state.customers.tenant[customers[owner]]
     rules = state.tenants.triggers["reminder"]
-    line, slot = rules.key[tenants].nonzero()
+    line, slot = rules.each(tenants)
     tenant, visit = tenants[line], visit[line]
     rule_key, start = rules.key[tenant, slot], state.visits.held_ms[visit]
     utility = rules.column("is_marketing")[tenant, slot] == 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from schemas.batch import I4
 from schemas.keys import text_key
 from schemas.settings import Trigger
-from state.index import U8
+from state.index import U8, Rows
 from state.rules import Rules
 
 _FLOATS = frozenset({"interval_factor"})
@@ -53,6 +53,11 @@ class OfKind:
     def slots(self) -> range:
         """As many as the tenant with the most triggers has."""
         return range(self.key.shape[1])
+
+    def each(self, tenants: Rows) -> tuple[Rows, Rows]:
+        """A line for every trigger of each of these tenants: the tenant's place, and the slot."""
+        line, slot = self.key[tenants].nonzero()
+        return line, slot
 
     def column(self, name: str) -> NDArray[Any]:
         """One number of every trigger, by tenant and slot; 0 where there is none."""
