@@ -6,10 +6,10 @@ Delivery: exactly once: a transaction holds the outputs and C, the next position
 Replays:  never needed: what was not committed is folded again from the log; a position at or
           below C is never committed a second time
 
-Outputs are held until a commit is due (100 ms after the last one, or a full buffer); it is written
-by a thread beside the worker's, so that lanes go on meanwhile, and one at a time. A refusal that
-aborts keeps them for the next try; a time-out repeats the same call until a deadline; a fatal error
-or fencing ends the flow.
+Outputs are held until a commit is due (100 ms after the last one, or a full buffer). Once they are
+produced a thread beside the worker's commits them, one transaction at a time, and lanes go on
+meanwhile. A refusal that aborts keeps them for the next try; a time-out repeats the same call until
+a deadline; a fatal error or fencing ends the flow.
 """
 
 from __future__ import annotations
@@ -243,17 +243,29 @@ class KafkaCommitter:
             time.sleep(RETRY_SECONDS)
 
     def _begin(self) -> None:
-        """Has everything that is held written, beside whatever comes."""
+        """Produces everything that is held, and has it committed beside whatever comes.
+
+        Producing needs the interpreter all the time: a thread would wait for it again and again
+        while lanes fold, with the transaction open. A commit waits for Kafka alone.
+        """
         self._writing, self._held = self._held, _Held()
         self._tried_at = time.monotonic()
-        self._written = self._writer.submit(self._write, self._writing, self._membership)
-
-    def _write(self, held: _Held, membership: object) -> _Written | None:
-        """On the writer's thread; ``None``: Kafka refused it."""
-        began = time.monotonic()
         try:
-            messages = chain.from_iterable(map(self._messages, held.outputs))
-            self._transactions.commit(messages, self._offsets(held), membership)
+            self._transactions.produce(
+                chain.from_iterable(map(self._messages, self._writing.outputs))
+            )
+        except Refused:
+            self._written = self._writer.submit(self._transactions.abort)
+        else:
+            offsets = self._offsets(self._writing)
+            self._written = self._writer.submit(
+                self._commit, self._tried_at, offsets, self._membership
+            )
+
+    def _commit(self, began: float, offsets: list[Any], membership: object) -> _Written | None:
+        """On the writer's thread; ``None``: Kafka refused it."""
+        try:
+            self._transactions.commit(offsets, membership)
         except Refused:
             self._transactions.abort()
             return None

@@ -80,10 +80,13 @@ class Transactions:
         except Refused as refused:
             raise EngineError(f"Kafka refuses transactions: {refused}") from None
 
-    def commit(self, messages: Iterable[Message], offsets: list[Any], membership: object) -> None:
-        """Messages and positions, the latter under the group metadata of their assignment."""
+    def produce(self, messages: Iterable[Message]) -> None:
+        """Begins a transaction with these messages; they are on their way when it returns."""
         self._patiently(self._producer.begin_transaction)
         self._produce(messages)
+
+    def commit(self, offsets: list[Any], membership: object) -> None:
+        """Ends it with positions, under the group metadata of their assignment."""
 
         def send_offsets() -> None:
             self._producer.send_offsets_to_transaction(offsets, membership, self.patience)
