@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -35,8 +36,8 @@ from sinks.transactions import (
     HEADROOM_BYTES,
     PATIENCE_SECONDS,
     Headers,
-    Message,
     Refused,
+    Run,
     Transactions,
 )
 from state.control import Folded
@@ -80,6 +81,10 @@ def dead_letter_headers(lane: int, dead: DeadLetter, original: Headers | None) -
     if len(dead.value) > MAX_MESSAGE_BYTES - HEADROOM_BYTES:
         errors["truncated"] = str(len(dead.value))
     return [*(original or []), *((ERROR_HEADER + k, v.encode()) for k, v in errors.items())]
+
+
+def _same(headers: Headers, _: object) -> Headers:
+    return headers
 
 
 def _nothing_else(lane: int, position: int) -> tuple[Headers | None, bool]:
@@ -251,9 +256,7 @@ class KafkaCommitter:
         self._writing, self._held = self._held, _Held()
         self._tried_at = time.monotonic()
         try:
-            self._transactions.produce(
-                chain.from_iterable(map(self._messages, self._writing.outputs))
-            )
+            self._transactions.produce(chain.from_iterable(map(self._runs, self._writing.outputs)))
         except Refused:
             self._written = self._writer.submit(self._transactions.abort)
         else:
@@ -322,21 +325,16 @@ class KafkaCommitter:
             for lane, (at, digest) in held.reached.items()
         ]
 
-    def _messages(self, outputs: Outputs) -> Iterator[Message]:
+    def _runs(self, outputs: Outputs) -> Iterator[Run]:
         for stream, messages in outputs.streams.items():
-            topic = TOPICS[stream].name
-            if stream == "commands":
-                for _, key, value in messages:
-                    yield topic, key, value, command_headers(value)
-            else:
-                for _, key, value in messages:
-                    yield topic, key, value, None
-        topic = TOPICS["dead_letters"].name
+            headers_of = command_headers if stream == "commands" else None
+            yield TOPICS[stream].name, messages, headers_of
         for dead in outputs.dead_letters:
             own, is_null = self.original(outputs.lane, dead.position)
             headers = dead_letter_headers(outputs.lane, dead, own)
             told = None if is_null else dead.value[: MAX_MESSAGE_BYTES - HEADROOM_BYTES]
-            yield topic, dead.key, told, headers
+            letter = dead.position, dead.key, told
+            yield TOPICS["dead_letters"].name, [letter], partial(_same, headers)
 
 
 class _CommitterPartition(StatefulSinkPartition[Folded, None]):
