@@ -64,12 +64,27 @@ class Latencies:
     def between(
         self, begin: float, end: float, by_clock: bool | None = None
     ) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Milliseconds of those made between two instants: all, or of one origin."""
+        """Milliseconds of those made between two instants: all, or of one origin.
+
+        What a customer's day brings is told as of the minute in which that day begins, for up to a
+        minute later: nobody can tell from it how long it waited, so it is left out.
+        """
         made, waited = np.array(self.made), np.array(self.waited)
-        chosen = (made >= begin) & (made < end)
+        chosen = (made >= begin) & (made < end) & ~self._by_a_day()
         if by_clock is not None:
             chosen &= np.isin(self.kinds, BY_CLOCK) == by_clock
         return waited[chosen] * 1000
+
+    def days_begun(self, begin: float, end: float) -> int:
+        """How many were left out of those between two instants."""
+        made = np.array(self.made)
+        return int(((made >= begin) & (made < end) & self._by_a_day()).sum())
+
+    def _by_a_day(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Entered at a whole minute, as no record is: its time has milliseconds."""
+        found: np.ndarray[Any, np.dtype[np.bool_]] = np.isin(self.kinds, ("segment_entered",))
+        found &= np.array(self.made) % 60 == 0
+        return found
 
 
 @dataclass(frozen=True, slots=True)

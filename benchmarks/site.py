@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupState,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
 
 from benchmarks.broker import KafkaServer, KafkaUnavailableError
 from flows.kafka import Topics
@@ -185,6 +193,17 @@ class Site:
             said(missing)
             time.sleep(0.05)
 
+    def wait_joined(self, engines: Sequence[Engine]) -> None:
+        """Until each has lanes: the first one to come may be given all of them for a while."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
+        wanted, since = min(len(engines), self.lanes), time.monotonic()
+        while _owners(admin) < wanted:
+            for engine in engines:
+                engine.check()
+            if time.monotonic() - since > _PATIENCE_SECONDS:
+                raise EngineError("the processes have not shared the lanes in time")
+            time.sleep(0.1)
+
     def read(self, topic: str, partition: int, begin: int = 0) -> Iterator[list[Any]]:
         """What a ``read_committed`` consumer finds from there on, thousands at a time."""
         consumer = Consumer(
@@ -221,15 +240,23 @@ class Site:
         self._asks.close()
 
 
+def _owners(admin: Any) -> int:
+    """How many members of the group have lanes; 0 while they are being shared out."""
+    group = answered(lambda: admin.describe_consumer_groups([GROUP])[GROUP].result(10))
+    if group.state != ConsumerGroupState.STABLE:
+        return 0
+    return sum(bool(member.assignment.topic_partitions) for member in group.members)
+
+
 @contextmanager
-def site(lanes: int) -> Iterator[Site]:
-    """A site, gone with everything in it afterwards."""
+def site(lanes: int, more: str = "") -> Iterator[Site]:
+    """A site, gone with everything in it afterwards; ``more`` properties of a broker of its own."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="flowsell-bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         bootstrap, pid = os.environ.get("FLOWSELL_KAFKA"), None
         if bootstrap is None:
-            broker = _started(folder / "kafka")
+            broker = _started(folder / "kafka", more)
             stack.callback(broker.kill)
             bootstrap, pid = broker.bootstrap, broker.pid
         topics = Topics({"bootstrap.servers": bootstrap, "log_level": 2})
@@ -243,9 +270,9 @@ def site(lanes: int) -> Iterator[Site]:
         yield deployment
 
 
-def _started(folder: Path) -> KafkaServer:
+def _started(folder: Path, more: str) -> KafkaServer:
     try:
-        broker = KafkaServer(folder)
+        broker = KafkaServer(folder, more=more)
         broker.start()
     except KafkaUnavailableError as reason:
         raise click.UsageError(

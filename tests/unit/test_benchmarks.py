@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from benchmarks.latency import Latencies
 from benchmarks.midnight import Plan, planned, soonest_midnight
 from benchmarks.pacing import asked_town
 from benchmarks.scenarios import chunk_of, filled
@@ -75,6 +76,15 @@ def test_offsets_of_a_part_of_an_hour_are_used() -> None:
         ms("2026-06-10T18:15:00Z"),
         "Asia/Kathmandu",
     )
+
+
+def test_commands_told_by_the_minute_of_a_day_that_begins_are_counted_but_not_timed() -> None:
+    kinds = ["segment_entered", "segment_entered", "reminder", "reply"]
+    latencies = Latencies([120.0, 120.3, 120.0, 180.0], [40.0, 0.25, 0.5, 0.75], kinds)
+    assert latencies.between(60, 240).tolist() == [250, 500, 750]
+    assert latencies.between(60, 180, by_clock=False).tolist() == [250]
+    assert [latencies.days_begun(*span) for span in ((60, 240), (121, 240))] == [1, 0]
+    assert Latencies().days_begun(0, 240) == len(Latencies().between(0, 240)) == 0
 
 
 @pytest.mark.parametrize("patience", [60, 0])
