@@ -21,10 +21,10 @@ from schemas.topics import MAX_MESSAGE_BYTES
 from state.vitals import Vitals
 
 Headers = list[tuple[str, bytes | None]]
-Run = tuple[
-    str, Iterable[tuple[object, bytes | None, bytes | None]], Callable[[Any], Headers] | None
-]
-"""A topic, messages of a position, key and value each, and what tells headers by the value."""
+Messages = Iterable[tuple[object, bytes | None, bytes | None]]
+"""A position, a key and a value each."""
+Run = tuple[str, Messages, Callable[[Any], Headers] | None]
+"""A topic, what goes there, and what tells headers by the value."""
 
 PATIENCE_SECONDS = 30.0
 """How long an engine that does not answer is asked again."""
