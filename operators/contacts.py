@@ -59,10 +59,9 @@ def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
         told = moment.take(counted)
         enrol(state, owed, rows[counted], told)
         # A visit may be attended before its start.
-        customer = customer[counted]
-        again = (state.customers.last_visit_ms[customer] > asked.made_ms[lines[counted]]).nonzero()[
-            0
-        ]
+        customer, made_ms = customer[counted], asked.made_ms[lines[counted]]
+        comes_later = state.customers.last_visit_ms[customer] > made_ms
+        again = comes_later.nonzero()[0]
         credit(state, owed, customer[again], told.take(again))
 
 

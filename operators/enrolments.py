@@ -91,13 +91,9 @@ def enrol(state: LaneState, owed: Owed, contacts: Rows, moment: Moment) -> None:
     lines = anew.nonzero()[0]
     if not len(lines):
         return
-    each, nothing, told = (
-        np.ones(len(lines), np.int64),
-        np.zeros(len(lines), np.int64),
-        moment.take(lines),
-    )
+    told, nothing = moment.take(lines), np.zeros(len(lines), np.int64)
     rows = _rows(state, contacts[lines], months[lines])
-    measures = (each, nothing, nothing, nothing, nothing)
+    measures = (nothing + 1, nothing, nothing, nothing, nothing)
     owed.uplift.append(Differences(rows, told.now_ms, told.position, measures))
 
 

@@ -24,14 +24,14 @@ _THREE = Form(PLAIN, b"\x1f", PLAIN, b"\x1f", PLAIN)
 
 _U64 = NDArray[np.uint64]
 
-_compiled: Callable[[Sequence[str] | NDArray[np.object_]], NDArray[np.int64]] | None = None
+_text_keys: Callable[[Sequence[str] | NDArray[np.object_]], NDArray[np.int64]] | None = None
 _mixed: Callable[[_U64, _U64, int], _U64] | None = None
 try:
     from schemas import xxh3
 except ImportError:  # no compiler where this was installed
     pass
 else:
-    _compiled, _mixed = xxh3.text_keys, xxh3.mixed
+    _text_keys, _mixed = xxh3.text_keys, xxh3.mixed
 
 
 def murmur2(key: bytes) -> int:
@@ -67,8 +67,8 @@ def text_keys(texts: Sequence[str] | NDArray[np.object_]) -> NDArray[np.int64]:
     """``text_key`` of many texts."""
     digest = xxhash.xxh3_64_intdigest
     try:
-        if _compiled is not None:
-            return _compiled(texts)
+        if _text_keys is not None:
+            return _text_keys(texts)
         keys = np.fromiter(map(digest, map(str.encode, texts)), np.uint64, len(texts))
     except UnicodeEncodeError:  # a lone surrogate, which no JSON decoder of ours lets through
         return np.fromiter([text_key(text) for text in texts], np.int64, len(texts))
