@@ -17,7 +17,7 @@ from benchmarks.peers.given import given
 from benchmarks.peers.job import FREQUENCY, MONETARY_MINOR, RECENCY_DAYS, WINDOW_DAYS, day_of_ms
 from benchmarks.peers.nightly import Inbox, keep_cost, tell
 
-_TABLES = (
+TABLES = (
     """CREATE TABLE IF NOT EXISTS visits (
         tenant LowCardinality(String), phone String, visit String, version Int64,
         attended Bool, day Int32, amount Int64
@@ -74,7 +74,7 @@ FROM (
     GROUP BY tenant, phone
 )
 """
-_CHANGES = """
+CHANGES = """
 SELECT tenant, phone, if(b.segment = '', '000', b.segment) AS before,
     if(n.segment = '', '000', n.segment) AS after
 FROM (SELECT tenant, phone, toString(segment) AS segment FROM segments) AS n
@@ -96,7 +96,7 @@ def main() -> None:
     told = given()
     inbox = Inbox(told)
     session: Any = Session(str(told.state / "chdb"))
-    for statement in _TABLES:
+    for statement in TABLES:
         session.query(statement)
     for values in inbox.batches():
         loaded = pa.table({"value": pa.array(values, pa.string())})  # noqa: F841  # named in _LOAD
@@ -104,7 +104,7 @@ def main() -> None:
     inbox.commit()
     wall, cpu = time.perf_counter(), time.process_time()
     refresh(session, day_of_ms(int(time.time() * 1000)))
-    changed = session.query(_CHANGES, "JSONCompactEachRow").bytes()
+    changed = session.query(CHANGES, "JSONCompactEachRow").bytes()
     keep_cost(told, time.perf_counter() - wall, time.process_time() - cpu)
     tell(told, (tuple(orjson.loads(line)) for line in changed.splitlines()))
     session.close()
