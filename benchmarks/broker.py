@@ -29,6 +29,7 @@ CACHE = TESTS / ".kafka"
 STARTUP_SECONDS = 60.0
 COPY = "dependency:copy-dependencies"
 JAVA = ("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_EARLIER = Path(__file__).with_name("EarlierKafka.java")
 LOG_LEVEL = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 PROPERTIES = """\
@@ -184,14 +185,15 @@ class KafkaServer:
         """Of the broker's process, while it runs."""
         return self._process.pid if self._process else None
 
-    def start(self) -> None:
-        """Return once the broker answers on its port."""
-        self.launch()
+    def start(self, late_ms: int = 0) -> None:
+        """Return once the broker answers on its port; its clock may be late."""
+        self.launch(late_ms)
         self.wait_answering()
 
-    def launch(self) -> None:
+    def launch(self, late_ms: int = 0) -> None:
         """Start; a node of a cluster answers only when most of them have started."""
-        self._process = self._java("kafka.Kafka")
+        late = (str(_EARLIER), str(late_ms))
+        self._process = self._java(*(late if late_ms else ("kafka.Kafka",)))
 
     def wait_answering(self) -> None:
         """Until the broker answers on its port."""

@@ -146,10 +146,18 @@ class Watch:
         self._consumer.close()
 
 
-def warmed(deployment: Site, load: Load, processes: int, say: Say) -> list[Engine]:
-    """So many running engines that know the past of all customers."""
+def warmed(
+    deployment: Site, load: Load, processes: int, say: Say, late_ms: int = 0
+) -> list[Engine]:
+    """So many running engines that know the past of all customers, told so long ago."""
     seldom = _seldom(say)
-    deployment.append(_counted(warmup(asked_town(load)), load.warm_records, seldom))
+    past = _counted(warmup(asked_town(load)), load.warm_records, seldom)
+    if late_ms:
+        with deployment.earlier(late_ms):
+            deployment.append(past)
+        deployment.beat()
+    else:
+        deployment.append(past)
     engines = deployment.start_all(processes)
     deployment.wait_committed(
         *engines, said=lambda missing: seldom(f"{missing:,} records are not committed yet")

@@ -4,9 +4,10 @@ Takes: numbers of customers and processes, a rate; all tenants are in one zone, 
        the next one that leaves time for the warm-up and the restore
 Out:   a table, or one JSON line: memory once all are known, seconds of a restore, percentiles of
        commands before and after the midnight, and who moved between segments because of it
-Clock: a lane's is that of its records' append times, so this midnight is a real one; seconds of a
-       restore are those from the processes' start until each has its lanes and every lane has
-       committed a heartbeat that was appended then
+Clock: a lane's is that of its records' append times, so this midnight is a real one; the past of
+       the customers is appended by a broker whose clock is a day late, so it is not their first.
+       Seconds of a restore are those from the processes' start until each has its lanes and every
+       lane has committed a heartbeat that was appended then
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.chunks import Lanes
 from benchmarks.latency import (
     WARM_RATE,
     Latencies,
@@ -43,8 +43,7 @@ from benchmarks.site import Engine, Site, drain_all, rss_bytes_of, site
 from benchmarks.workload import CUSTOMERS_PER_TENANT, Load
 from schemas.topics import TOPICS
 from schemas.zones import zone, zone_names
-from sources.bodies import heartbeat_record
-from sources.business import MINUTE, SECOND
+from sources.business import DAY, MINUTE, SECOND
 
 LANES = 8
 """Four for each of two processes: more cost a batch each, fewer leave a large lane to one core."""
@@ -98,6 +97,13 @@ class Plan:
     """Minutes to wait for a midnight, once all is ready."""
     warm_rate: int
     """Records a second that the warm-up is thought to make."""
+    is_first: bool
+    """The midnight is the first since the customers' past was told."""
+
+    @property
+    def late_ms(self) -> int:
+        """How long before that past was told."""
+        return 0 if self.is_first else DAY
 
 
 def planned(load: Load, plan: Plan) -> Load:
@@ -115,7 +121,8 @@ def planned(load: Load, plan: Plan) -> Load:
         midnight, where = soonest, ""
     first = midnight - plan.before * SECOND
     # At night nearly everybody is quiet: there would be no command to wait for.
-    return replace(load, first_minute=first, warm_ms=first - now, zone=where, is_sleepless=True)
+    warm_ms = first - now + plan.late_ms
+    return replace(load, first_minute=first, warm_ms=warm_ms, zone=where, is_sleepless=True)
 
 
 def measure(load: Load, plan: Plan, say: Say) -> dict[str, Any]:
@@ -126,7 +133,7 @@ def measure(load: Load, plan: Plan, say: Say) -> dict[str, Any]:
         say(f"the load begins at {_text(load.first_minute)}, " + _what(load, turn))
         say(f"warming up: {load.customers:,} customers, {load.warm_records:,} records")
         started = time.monotonic()
-        engines = warmed(deployment, load, plan.processes, say)
+        engines = warmed(deployment, load, plan.processes, say, plan.late_ms)
         warm, warm_rss = time.monotonic() - started, _rss_bytes(engines)
         say(f"{warm:,.0f} s, {warm_rss / 1e6:,.0f} MB; draining")
         drain_all(engines)
@@ -146,6 +153,7 @@ def measure(load: Load, plan: Plan, say: Say) -> dict[str, Any]:
         "restored_rss_bytes": restored_rss,
         "midnight": _text(turn) if load.zone else None,
         "zone": load.zone or None,
+        "is_first": plan.is_first,
         "rate": load.records,
         "run_in_seconds": plan.before,
         "seconds": plan.seconds,
@@ -174,10 +182,7 @@ def _restored(deployment: Site, processes: int) -> tuple[list[Engine], float]:
     started = time.monotonic()
     engines = deployment.start_all(processes)
     deployment.wait_joined(engines)
-    now = int(time.time() * SECOND)
-    lanes = Lanes(deployment.lanes, 1)
-    for lane in range(deployment.lanes):
-        deployment.append(lanes.add(lane, now, heartbeat_record(now, now)))
+    deployment.beat()
     deployment.wait_committed(*engines)
     return engines, time.monotonic() - started
 
@@ -268,6 +273,10 @@ def print_midnight(told: dict[str, Any], console: Console) -> None:
     "--warm-rate", type=click.IntRange(100), default=WARM_RATE, show_default=True,
     help="Records a second that the warm-up is thought to make: less on a busy machine.",
 )  # fmt: skip
+@click.option(
+    "--first", "is_first", is_flag=True,
+    help="Tell the past today: all boundaries are new at midnight. Else it was told a day ago.",
+)  # fmt: skip
 @options(customers=5_000_000, lanes=LANES)
 def midnight(
     processes: int,
@@ -276,6 +285,7 @@ def midnight(
     seconds: int,
     patience: int,
     warm_rate: int,
+    is_first: bool,
     customers: int,
     lanes: int,
     seed: int,
@@ -291,6 +301,6 @@ def midnight(
     if quick:
         rate, before, seconds, patience, customers = 1_000, 5, 10, 0, CUSTOMERS_PER_TENANT
     load = Load(rate, customers, seed, lanes, visits_each=6, messages_each=2)
-    plan = Plan(processes, before, seconds, patience, warm_rate)
+    plan = Plan(processes, before, seconds, patience, warm_rate, is_first)
     told = measure(load, plan, err.print)
     tell(told, is_json, partial(print_midnight, told))

@@ -31,12 +31,15 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.broker import KafkaServer, KafkaUnavailableError
+from benchmarks.chunks import Lanes
 from flows.kafka import Topics
 from flows.run import GROUP
 from schemas.batch import Chunk
 from schemas.engines import EngineError
 from schemas.topics import TOPICS
 from sources.answers import answered
+from sources.bodies import heartbeat_record
+from sources.business import SECOND
 
 ID_KEY = b"bench"
 RECORDS = TOPICS["records"].name
@@ -106,15 +109,35 @@ def drain_all(engines: Sequence[Engine]) -> None:
 class Site:
     """A broker with empty topics of the engine, and a folder for state and logs."""
 
-    def __init__(self, bootstrap: str, folder: Path, lanes: int, broker_pid: int | None) -> None:
+    def __init__(
+        self, bootstrap: str, folder: Path, lanes: int, broker: KafkaServer | None
+    ) -> None:
         self.bootstrap = bootstrap
         self.folder = folder
         self.lanes = lanes
-        self.broker_pid = broker_pid
+        self._broker = broker
         self.state = folder / "state"
         self._engines: list[Engine] = []
         self._producer: Any = None
         self._asks = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP, "log_level": 2})
+
+    @property
+    def broker_pid(self) -> int | None:
+        """Of a broker of its own."""
+        return self._broker.pid if self._broker else None
+
+    @contextmanager
+    def earlier(self, late_ms: int) -> Iterator[None]:
+        """A time in which what is appended has an append time of the past; nobody else reads."""
+        if self._broker is None:
+            raise click.UsageError("FLOWSELL_KAFKA: only a broker of our own can have a late clock")
+        for ms in (late_ms, 0):
+            self._broker.stop()
+            self._broker.start(ms)
+            self.ends()  # it answers for its topics a little later than on its port, and until then
+            self._producer = None  # tells a producer that it has none
+            if ms:
+                yield
 
     def start(self, instance: str = "bench-0", *options: str, state: Path | None = None) -> Engine:
         """An engine of the group; ``state`` where it shall not be the site's."""
@@ -151,6 +174,13 @@ class Site:
         if producer.flush(_PATIENCE_SECONDS):
             raise EngineError("Kafka did not take the records in time")
         return count
+
+    def beat(self) -> None:
+        """Appends a heartbeat to every lane: its clock comes to now."""
+        now = int(time.time() * SECOND)
+        lanes = Lanes(self.lanes, 1)
+        for lane in range(self.lanes):
+            self.append(lanes.add(lane, now, heartbeat_record(now, now)))
 
     def fill(self, chunks: Iterable[Chunk]) -> None:
         """Lets an engine of its own fold what is appended, and save its state."""
@@ -254,18 +284,18 @@ def site(lanes: int, more: str = "") -> Iterator[Site]:
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="flowsell-bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        bootstrap, pid = os.environ.get("FLOWSELL_KAFKA"), None
+        bootstrap, broker = os.environ.get("FLOWSELL_KAFKA"), None
         if bootstrap is None:
             broker = _started(folder / "kafka", more)
             stack.callback(broker.kill)
-            bootstrap, pid = broker.bootstrap, broker.pid
+            bootstrap = broker.bootstrap
         topics = Topics({"bootstrap.servers": bootstrap, "log_level": 2})
         if topics.create(lanes, 1).unchanged:
             raise click.UsageError(
                 "FLOWSELL_KAFKA: this broker has topics of ours; a benchmark needs one without, "
                 "as it fills them with made-up records"
             )
-        deployment = Site(bootstrap, folder, lanes, pid)
+        deployment = Site(bootstrap, folder, lanes, broker)
         stack.callback(deployment.close)
         yield deployment
 

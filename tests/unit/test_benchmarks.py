@@ -22,7 +22,7 @@ from schemas.settings import parse_settings
 from schemas.triggers import KINDS, parse_triggers
 from schemas.zones import zone
 from sources.bodies import heartbeat_record
-from sources.business import HOUR, MINUTE, SECOND
+from sources.business import DAY, HOUR, MINUTE, SECOND
 from state.lane import LaneState
 from tests.logs import ms
 
@@ -87,14 +87,15 @@ def test_commands_told_by_the_minute_of_a_day_that_begins_are_counted_but_not_ti
     assert Latencies().days_begun(0, 240) == len(Latencies().between(0, 240)) == 0
 
 
-@pytest.mark.parametrize("patience", [60, 0])
-def test_a_load_with_a_midnight_leaves_time_for_its_warm_up(patience: int) -> None:
+@pytest.mark.parametrize(("patience", "is_first"), [(60, True), (60, False), (0, False)])
+def test_a_load_with_a_midnight_leaves_time_for_its_warm_up(patience: int, is_first: bool) -> None:
     now = time.time() * SECOND
     load = Load(100, 50_000, visits_each=6, messages_each=2)
-    load = planned(load, Plan(2, 60, 10, patience, warm_rate=25_000))
+    load = planned(load, Plan(2, 60, 10, patience, 25_000, is_first))
     wait = load.first_minute - now
     assert wait > 16 * SECOND  # 400,000 records at 25,000 a second
-    assert load.warm_from == pytest.approx(now, abs=5 * SECOND)
+    told_at = now if is_first else now - DAY
+    assert load.warm_from == pytest.approx(told_at, abs=5 * SECOND)
     assert (load.runs, load.run_ms, load.records) == (70, SECOND, 100)
     if patience:
         midnight = datetime.fromtimestamp(load.first_minute / SECOND + 60, zone(load.zone))
