@@ -33,9 +33,10 @@ def fire(
 ) -> None:
     """Fires what is due at each customer's earliest instant: the roll before any trigger.
 
-    ``clock_ms`` and ``positions`` are of the records that let the time pass. What is asked for is
-    decided together. Whose profile is flushed before anything else goes on to what is due up to
-    ``until_ms`` at once: a time to itself would cost as much as all the others'.
+    ``clock_ms`` and ``positions`` are of the records that let the time pass. What is asked for, and
+    what records have asked for before, is decided together. Whose profile is flushed before
+    anything else goes on to what is due up to ``until_ms`` at once: a time to itself would cost as
+    much as all the others'.
     """
     table = state.customers
     flushed = flush(state, owed, ready, clock_ms, positions)
@@ -43,6 +44,8 @@ def fire(
         ready = ready[~flushed | (table.due[ready] <= until_ms)]
         if not len(ready):
             return
+    if any(np.isin(dues.customer, ready).any() for dues in owed.dues):
+        decide(state, owed)  # what a record of theirs has asked for comes first
     due = table.due[ready]
     record = np.searchsorted(clock_ms, due, "left")
     moment = Moment(clock_ms[record], positions[record])

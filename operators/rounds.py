@@ -84,9 +84,7 @@ def take_rounds(state: LaneState, owed: Owed, work: Work, start: int, end: int) 
         lines = order[heads[waiting]]
         stirred = _take(state, owed, work, lines)
         heads[waiting] += 1
-        due = stirred[table.due[stirred] <= last_clock]
-        if len(due):
-            agenda = distinct(np.concatenate([agenda, due]))
+        agenda = distinct(np.concatenate([agenda, stirred]))
     table.slot[customers] = -1
     strangers = ((named.kind == FAILURE) & (named.unit < 0)).nonzero()[0]
     note_failures(state, named, strangers, work.clock_ms)
@@ -95,21 +93,28 @@ def take_rounds(state: LaneState, owed: Owed, work: Work, start: int, end: int) 
 def _let_time_pass(
     state: LaneState, owed: Owed, work: Work, agenda: Rows, limit: I8, start: int, end: int
 ) -> Rows:
-    """Fires what is due up to the limits of customers' slots; returns who is due after them."""
+    """Fires what is due up to the limits of customers' slots; returns who is due after them.
+
+    What the last records have asked for is decided together with what is due first.
+    """
     table, last_clock = state.customers, int(work.clock_ms[end - 1])
     passed = work.clock_ms[start:end], work.positions[start:end]
-    while len(agenda):
+    while True:
         until = limit[table.slot[agenda]]
         comes = table.due[agenda] <= until
-        if not comes.any():
-            break
-        fire(state, owed, agenda[comes], until[comes], *passed)
-        agenda = agenda[table.due[agenda] <= last_clock]
-    return agenda
+        if comes.any():
+            fire(state, owed, agenda[comes], until[comes], *passed)
+        elif owed.dues:
+            decide(state, owed)
+        else:
+            return agenda[table.due[agenda] <= last_clock]
 
 
 def _take(state: LaneState, owed: Owed, work: Work, lines: Rows) -> Rows:
-    """One event each of units; returns the customers for whom more may be due now."""
+    """One event each of units; returns the customers for whom more may come to be due.
+
+    What it asks for in ``Owed.dues`` is still to be decided.
+    """
     named = work.named
     table = state.customers
     touched = apply_round(
@@ -149,10 +154,11 @@ def _take(state: LaneState, owed: Owed, work: Work, lines: Rows) -> Rows:
     take_replies(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
     answer(state, owed, named, lines, work.incoming, work.clock_ms, work.positions)
     # Who is only answered is not touched, but what is held for them may be due in this part.
-    asked = np.concatenate([dues.customer for dues in owed.dues] or [touched.customer[:0]])
-    decide(state, owed)
-    bury(state, owed, merged, _moment(work, merged.line))
-    return np.concatenate([touched.customer, asked]) if len(asked) else touched.customer
+    asked = [dues.customer for dues in owed.dues]
+    if len(merged.line):
+        decide(state, owed)
+        bury(state, owed, merged, _moment(work, merged.line))
+    return np.concatenate([touched.customer, *asked])
 
 
 def _moment(work: Work, lines: Rows) -> Moment:
