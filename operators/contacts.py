@@ -7,10 +7,10 @@ State: contacts and the rows of the funnel that count them, their chains, cooldo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from numpy.typing import NDArray
 
+from operators.commands import chosen
 from operators.enrolments import Enrolments, enrol, enrolments
 from operators.failures import inherit_failures
 from operators.funnel import note
@@ -18,7 +18,7 @@ from operators.gate import HOLDOUT, PASSED, Asked, Verdicts
 from operators.moments import Moment
 from operators.owed import Owed, Sent
 from operators.returns import credit
-from schemas.batch import I4, I8, NONE
+from schemas.batch import I4, NONE
 from state.chains import hand_over, let_go, put_first
 from state.contacts import HOLDOUT as HELD_OUT
 from state.contacts import TREATED, cooldown_keys
@@ -45,9 +45,8 @@ def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
     table.at_ms[rows] = asked.made_ms[lines]
     table.fills[rows] = fills
     table.sent_ms[rows[is_sent]] = moment.now_ms[is_sent]
-    offered = _offered(state, asked, verdicts, lines)
-    table.return_days[rows] = offered.return_days
-    table.funnel[rows] = _funnel_rows(state, asked, verdicts, lines, offered)
+    table.return_days[rows] = rules.return_days[rule]
+    table.funnel[rows] = _funnel_rows(state, asked, verdicts, lines)
     put_first(state.customers.first_contact, table.next_contact, rows, customer)
     _cool_down(state, customer, rules.key[rule], asked.today[lines])
     told = moment.take(is_sent)
@@ -65,36 +64,17 @@ def keep_contacts(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
         credit(state, owed, customer[again], told.take(again))
 
 
-@dataclass(slots=True)
-class _Offered:
-    """What goes by the rule and the first channel that is left, one line a contact; words."""
-
-    trigger: Rows
-    channel: Rows
-    return_days: I8
-
-
-def _offered(state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows) -> _Offered:
-    rules, mask = asked.rule[lines], verdicts.channels[lines]
-    lowest = mask & (~mask + np.uint64(1))
-    first = np.log2(np.maximum(lowest, np.uint64(1)).astype(np.float64)).astype(np.int64)
-    _, at, place = np.unique(rules * np.int64(64) + first, return_index=True, return_inverse=True)
-    numbers, named = rules[at].tolist(), state.tenants.rules
-    tenants = [state.tenants.settings[row] for row in asked.tenant[lines[at]].tolist()]
-    channels = zip(numbers, first[at].tolist(), strict=True)
-    return _Offered(
-        state.intern([named.triggers[rule].id for rule in numbers])[place],
-        state.intern([named.words[rule][channel] for rule, channel in channels])[place],
-        np.array([own.return_days for own in tenants], np.int64)[place],
-    )
-
-
 def _funnel_rows(
-    state: LaneState, asked: Asked, verdicts: Verdicts, lines: Rows, offered: _Offered
+    state: LaneState, asked: Asked, verdicts: Verdicts, lines: NDArray[np.intp]
 ) -> Rows:
-    """Rows of the funnel that count these contacts."""
-    tenant, day = asked.tenant[lines], asked.today[lines]
-    trigger, channel = offered.trigger, offered.channel
+    """Rows of the funnel that count these contacts, under the first channel that is left."""
+    tenant, day, rules = asked.tenant[lines], asked.today[lines], asked.rule[lines].tolist()
+    mask = verdicts.channels[lines]
+    lowest = mask & (~mask + np.uint64(1))
+    first = np.log2(np.maximum(lowest, np.uint64(1)).astype(np.float64)).astype(np.int64).tolist()
+    words = state.tenants.rules.words
+    trigger = state.intern(chosen(lines, asked.trigger))
+    channel = state.intern([words[rule][at] for rule, at in zip(rules, first, strict=True)])
     variant = np.where(verdicts.reason[lines] == HOLDOUT, HELD_OUT, TREATED)
     told = (trigger.astype(np.int64) << 32 | channel) * 2 + variant
     keys = funnel_keys(state.tenants.key[tenant], day, told)

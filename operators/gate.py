@@ -247,10 +247,8 @@ def _held_out(state: LaneState, asked: Asked, lines: Rows, _: Verdicts) -> Flags
     who = list(map(str, customers.phone[rows].tolist()))
     for at in np.flatnonzero(customers.phone[rows] == 0).tolist():
         who[at] = customers.id[rows[at]].decode()
-    own, line = np.unique(tenant, return_inverse=True)
-    percent = np.array([tenants.settings[row].holdout_percent for row in own.tolist()])
     places = np.array(holdout_places(tenants.name[tenant].tolist(), who))
-    refused: Flags = places < percent[line]
+    refused: Flags = places < tenants.rules.holdout[asked.rule[lines]]
     return refused
 
 

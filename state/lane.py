@@ -6,6 +6,8 @@ State: the tables of ``tables`` and ``tenants``; chains, indexes and due instant
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -161,7 +163,7 @@ class LaneState:
         _chain(payments.live(), payments.unit, units.first_payment, payments.next_in_unit)
         self.unit_visits.rebuild()
 
-    def intern(self, texts: list[str | None]) -> Rows:
+    def intern(self, texts: Sequence[str | None]) -> Rows:
         """Rows of these words, -1 for None."""
         known = self._word_rows
         return np.array(

@@ -43,12 +43,17 @@ _DTYPES = {
     "channels": "u8",
     "allowed": "u8",
     "sms": "u8",
+    "holdout": "i4",
+    "return_days": "i4",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One trigger's numbers: channels are bits, in the trigger's order."""
+    """One trigger's numbers: channels are bits, in the trigger's order.
+
+    ``holdout``, in percent, and ``return_days`` are its tenant's.
+    """
 
     key: int
     segments: int
@@ -61,6 +66,8 @@ class Rule:
     channels: int
     allowed: int
     sms: int
+    holdout: int
+    return_days: int
 
 
 class Rules:
@@ -81,6 +88,8 @@ class Rules:
     channels: NDArray[np.uint64]
     allowed: NDArray[np.uint64]
     sms: NDArray[np.uint64]
+    holdout: I4
+    return_days: I4
 
     def __init__(self) -> None:
         self.triggers: list[Trigger] = []
@@ -138,4 +147,6 @@ def _rule(settings: TenantSettings, trigger: Trigger) -> Rule:
         channels=sum(bit for _, bit in bits),
         allowed=sum(bit for name, bit in bits if name not in banned),
         sms=sum(bit for name, bit in bits if name == "sms"),
+        holdout=settings.holdout_percent,
+        return_days=settings.return_days,
     )

@@ -79,6 +79,15 @@ def test_it_is_held_once_and_goes_out_at_the_end_of_the_window() -> None:
     assert ms(sent["expires_at"]) == NIGHT + 72 * HOUR
 
 
+def test_an_answer_that_is_held_goes_out_though_a_neighbour_was_busy_meanwhile() -> None:
+    answer = trigger("reply", category="marketing", ttl="24h")
+    early = MORNING - 2 * HOUR
+    neighbour = [came(early + at * MINUTE, "v2", phone="+77015550199", version=at) for at in (1, 2)]
+    log = [rules(answer, at=NIGHT, consent_default="allow"), came(early - 2 * MINUTE)]
+    streams = after(*log, says("привет", early), *neighbour)
+    assert decided(streams) == [("held", "quiet_hours", early), ("sent", None, MORNING)]
+
+
 def test_a_birthday_at_night_is_told_in_the_morning() -> None:
     bday = trigger("birthday", at="07:00", segments=["000"])
     told = card(TENANT, NIGHT - HOUR, "crm-1", phone=PHONE, birthday="1990-06-02", version=1)
