@@ -91,12 +91,18 @@ def unpack(tables: Mapping[str, Table], packed: pa.Buffer) -> None:
 
 
 def merge(
-    tables: Mapping[str, Table], files: Sequence[pa.Buffer], is_wanted: Callable[[], bool]
+    tables: Mapping[str, Table],
+    files: Sequence[pa.Buffer],
+    is_wanted: Callable[[], bool],
+    *,
+    everything: bool,
 ) -> pa.Buffer | None:
-    """One base of a base and its deltas, oldest first; ``None`` once it is wanted no more.
+    """One file of several, oldest first; ``None`` once it is wanted no more.
 
-    ``tables`` tell which columns there are. The files are read from the newest to the oldest, so
-    that a row is taken where it is met first and no more than a batch is held.
+    With ``everything`` the first of them is a base, and so is what comes of them; else rows that
+    are free now are kept, for files before these may have them in use. ``tables`` tell which
+    columns there are. The files are read from the newest to the oldest, so that a row is taken
+    where it is met first and no more than a batch is held.
     Raises ``UnknownLayout``.
     """
     sink = pa.BufferOutputStream()
@@ -109,7 +115,7 @@ def merge(
         used = max((_used(source.reader.schema) for source in own), default=0)
         with _writer(sink, name, used, kinds) as writer:
             held = _Held(writer)
-            for batch in _newest([source.reader for source in own], used):
+            for batch in _newest([source.reader for source in own], used, everything):
                 if not is_wanted():
                     return None
                 held.add(_completed(batch, kinds))
@@ -201,13 +207,15 @@ def _used(schema: Any) -> int:
     return int(schema.metadata[b"rows"])
 
 
-def _newest(readers: Sequence[Any], used: int) -> Iterator[Any]:
-    """Batches of the rows in use, each as the first reader tells it that tells it at all."""
+def _newest(readers: Sequence[Any], used: int, everything: bool) -> Iterator[Any]:
+    """Batches of rows, each as the first reader tells it that tells it at all."""
     seen = np.zeros(used, np.bool_)
     for reader in readers:
         for batch in reader:
             rows = _to_numpy(batch.column("row"), _ROW)
-            wanted = ~seen[rows] & (_to_numpy(batch.column("key"), _KEY) != 0)
+            wanted = ~seen[rows]
+            if everything:
+                wanted &= _to_numpy(batch.column("key"), _KEY) != 0
             seen[rows] = True
             yield batch if wanted.all() else batch.filter(_mask(wanted))
 

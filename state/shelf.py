@@ -1,7 +1,8 @@
 """Files of lanes under a URI: put there whole or not at all, read only with the right checksum.
 
 Takes: a URI of ``pyarrow.fs`` (a folder, ``file://``, ``s3://``, ``gs://``)
-Layout: ``lane-0003/manifest-<position>.json``, ``base-…`` and ``delta-<position>-<sum>.arrows``
+Layout: ``lane-0003/manifest-<position>.json``, ``base-…``, ``delta-…`` and, of merged deltas,
+        ``run-<position>-<sum>.arrows``
 
 A manifest names the files that hold a lane at its position; ``after`` is what it goes on from.
 """
@@ -144,7 +145,7 @@ class Shelf:
         return f"{self._folder(lane)}/{name}"
 
     def put(self, lane: int, kind: str, position: int, packed: pa.Buffer) -> File:
-        """Keeps a base or a delta."""
+        """Keeps a base, a delta or a run."""
         total = checksum(packed)
         file = File(f"{kind}-{position:020d}-{total[:8]}.arrows", len(packed), total)
         self.put_file(lane, file.name, packed)
@@ -255,6 +256,11 @@ def is_manifest(name: str) -> bool:
 def is_base(name: str) -> bool:
     """Whether a file of a lane's folder is a base, whole or half-written."""
     return name.startswith("base-")
+
+
+def is_run(name: str) -> bool:
+    """Whether a file of a lane's folder is of merged deltas, whole or half-written."""
+    return name.startswith("run-")
 
 
 def position_of(name: str) -> int:

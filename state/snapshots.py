@@ -6,8 +6,9 @@ Replays: a restore takes the newest manifest at or below the committed position;
          or damaged is an error that says so, never an empty state
 
 ``take`` copies what has changed, and is all that a lane waits for; ``write`` and ``merge`` touch no
-table and may each run on a thread of its own. A base is merged from the files of its chain and
-goes into the next manifest. The last two bases stay, with what was saved since.
+table and may each run on a thread of its own. What is merged goes into the next manifest: a base of
+all files of its chain, or a run of its newest deltas, for a large base is not worth writing anew
+for a little. The last two bases stay, with what was saved since.
 """
 
 from __future__ import annotations
@@ -26,13 +27,19 @@ from state.shelf import (
     Untrusted,
     is_base,
     is_manifest,
+    is_run,
     manifest_name,
     position_of,
 )
 from state.tenants import EVERYWHERE
 
 _BASES_KEPT = 2
-_DELTAS_PER_BASE = 20
+_OUTGROWN = 1.0
+"""What was saved since a base is at most so many times as large, or all is merged anew."""
+_DELTAS_PER_MERGE = 20
+_RUNS_PER_BASE = 12
+_SMALL_BYTES = 32 << 20
+"""A base up to this size is merged anew instead of a run: that takes a tenth of a second."""
 
 
 class StateError(Exception):
@@ -60,9 +67,9 @@ class Taken(NamedTuple):
 
 
 class _Merged(NamedTuple):
-    """A base that stands for the first files of the lane's chain."""
+    """A file that stands for some files of the lane's chain, which follow each other."""
 
-    base: File
+    file: File
     instead: list[File]
 
 
@@ -114,13 +121,10 @@ class SnapshotStore:
     def wants_merge(self, lane: int) -> bool:
         """When the deltas have grown to the size of their base, or are many."""
         last = self._newest.get(lane)
-        if last is None or lane in self._merged:
-            return False
-        total = sum(file.size for file in last.deltas)
-        return len(last.deltas) >= _DELTAS_PER_BASE or total > last.base.size
+        return last is not None and lane not in self._merged and bool(_mergeable(last))
 
     def merge(self, lane: int, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        """Merges the files of the lane's chain into a base for the next manifest.
+        """Merges files of the lane's chain into one for the next manifest: a run, or a base.
 
         Where one of them is not what it was, the next save writes everything; raises ``StateError``
         to say so.
@@ -128,15 +132,19 @@ class SnapshotStore:
         last = self._newest.get(lane)
         if last is None:
             return
+        chosen = _mergeable(last) or last.files
+        is_base = chosen[0] == last.base
         try:
-            files = [self._shelf.read(lane, file) for file in last.files]
-            merged = archive.merge(LaneState(lane, b"").tables, files, is_wanted)
+            files = [self._shelf.read(lane, file) for file in chosen]
+            tables = LaneState(lane, b"").tables
+            merged = archive.merge(tables, files, is_wanted, everything=is_base)
         except (Untrusted, UnknownLayout) as why:
             self._begun.discard(lane)
             raise StateError(f"lane {lane}: {why}; the next snapshot is a base of its own") from why
         if merged is not None and lane in self._begun:
-            base = self._shelf.put(lane, "base", last.position, merged)
-            self._merged[lane] = _Merged(base, last.files)
+            kind = "base" if is_base else "run"
+            file = self._shelf.put(lane, kind, last.position, merged)
+            self._merged[lane] = _Merged(file, chosen)
 
     def restore(
         self, lane: int, id_key: bytes, at_most: int, countries: frozenset[str] = EVERYWHERE
@@ -196,9 +204,9 @@ class SnapshotStore:
         return Saved(position, len(packed), taken.is_base)
 
     def _merged_of(self, lane: int) -> _Merged | None:
-        """The merged base that waits to be used, unless it was taken for a left-over meanwhile."""
+        """The merged file that waits to be used, unless it was taken for a left-over meanwhile."""
         merged = self._merged.pop(lane, None)
-        return merged if merged is not None and self._shelf.holds(lane, merged.base) else None
+        return merged if merged is not None and self._shelf.holds(lane, merged.file) else None
 
     def _forget_old(self, lane: int) -> None:
         """Keeps the newest bases, what was saved since, and the manifests that stand on them.
@@ -274,11 +282,28 @@ def remedy(shelf: Shelf, lane: int, why: Untrusted) -> str:
     )
 
 
-def _chain(last: Manifest, merged: _Merged | None) -> Sequence[File]:
-    """The files that hold what the last manifest holds, with the merged base for the first."""
-    if merged is None or last.files[: len(merged.instead)] != merged.instead:
+def _mergeable(last: Manifest) -> list[File]:
+    """Which files of a chain are worth merging: all of them, the newest deltas, or none."""
+    runs = [file for file in last.deltas if is_run(file.name)]
+    fresh = last.deltas[len(runs) :]  # no delta is older than a run
+    is_many = len(fresh) >= _DELTAS_PER_MERGE
+    is_cheap = last.base.size <= _SMALL_BYTES or len(runs) >= _RUNS_PER_BASE
+    is_outgrown = sum(file.size for file in last.deltas) > _OUTGROWN * last.base.size
+    if is_outgrown or (is_many and is_cheap):
         return last.files
-    return [merged.base, *last.files[len(merged.instead) :]]
+    return fresh if is_many else []
+
+
+def _chain(last: Manifest, merged: _Merged | None) -> Sequence[File]:
+    """The files that hold what the last manifest holds, with the merged one for what it is of."""
+    files = last.files
+    if merged is None or merged.instead[0] not in files:
+        return files
+    start = files.index(merged.instead[0])
+    end = start + len(merged.instead)
+    if files[start:end] != merged.instead:
+        return files
+    return [*files[:start], merged.file, *files[end:]]
 
 
 def _readable(shelf: Shelf, lane: int) -> list[Manifest]:

@@ -75,10 +75,13 @@ def test_a_merged_base_holds_what_its_files_hold_one_after_the_other(
             table.free(np.unique(found[found >= 0]))
         files.append(pack(tables, everything=not files))
         table.changed[:] = False
-    merged = merge(tables, files, wanted)
+    merged = merge(tables, files, wanted, everything=True)
     assert merged is not None
     assert told(unpacked(merged)) == told(unpacked(*files)) == told(table)
     assert unpacked(merged).rows == table.rows
+    for older in range(1, len(files)):
+        run = merge(tables, files[older:], wanted, everything=False)
+        assert told(unpacked(*files[:older], run)) == told(table)
 
 
 def test_merging_in_small_batches_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +95,7 @@ def test_merging_in_small_batches_gives_the_same_rows(monkeypatch: pytest.Monkey
         table.count[rows[start::9]] = start  # type: ignore[attr-defined]  # columns are attributes
         table.touch(rows[start::9])
         files.append(pack(tables, everything=False))
-    merged = merge(tables, files, wanted)
+    merged = merge(tables, files, wanted, everything=True)
     assert merged is not None
     assert told(unpacked(merged)) == told(table)
 
@@ -101,7 +104,13 @@ def test_a_merge_that_is_wanted_no_more_ends_with_nothing() -> None:
     table = _Things()
     table.find_or_add(np.arange(1, 9, dtype=np.uint64))
     assert (
-        merge({"things": table}, [pack({"things": table}, everything=True)], lambda: False) is None
+        merge(
+            {"things": table},
+            [pack({"things": table}, everything=True)],
+            lambda: False,
+            everything=True,
+        )
+        is None
     )
 
 
@@ -118,7 +127,7 @@ def test_a_table_and_columns_that_an_older_release_did_not_have_are_as_fresh_one
     rows = things.index.find(np.array([6], np.uint64))
     things.count[rows] = 9  # type: ignore[attr-defined]  # likewise
     things.touch(rows)
-    merged = merge(tables, [old, pack(tables, everything=False)], wanted)
+    merged = merge(tables, [old, pack(tables, everything=False)], wanted, everything=True)
     assert merged is not None
     again = {"new": _Wider(), "things": _Things()}
     unpack(again, merged)
@@ -143,4 +152,4 @@ def test_what_another_release_wrote_and_this_one_does_not_know_is_refused(
         with pytest.raises(UnknownLayout, match=why):
             read(tables, packed)
     with pytest.raises(UnknownLayout, match=why):
-        merge(tables, [packed], wanted)
+        merge(tables, [packed], wanted, everything=True)

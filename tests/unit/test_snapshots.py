@@ -8,7 +8,7 @@ import pytest
 from pyarrow import fs
 
 import state.shelf
-from state import savepoints
+from state import savepoints, snapshots
 from state.lane import LaneState
 from state.shelf import Shelf
 from state.snapshots import SnapshotStore, StateError
@@ -57,6 +57,26 @@ def test_two_bases_are_kept_and_older_files_go(tmp_path: Path) -> None:
     assert standing <= there
     assert len(there - standing) <= 1  # one that was merged, for the next save
     assert restored(tmp_path, 10_000).position == 123
+
+
+def test_a_large_base_is_not_written_anew_for_a_few_deltas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"_SMALL_BYTES": 0, "_OUTGROWN": 100, "_DELTAS_PER_MERGE": 4, "_RUNS_PER_BASE": 3}
+    for name, number in told.items():
+        monkeypatch.setattr(snapshots, name, number)
+    saved(tmp_path, range(1, 61))
+    shelf, chains = Shelf(str(tmp_path)), []
+    for position in shelf.positions(0):
+        chains.append("".join(file.name[0] for file in shelf.manifest(0, position).files))
+        state = restored(tmp_path, position)
+        assert folded(state, len(LINES)).digest == whole().digest
+    # A base, runs and deltas: what is merged stands in the next chain.
+    first = chains.index("bd")
+    assert chains[first : first + 17] == [
+        *("bd", "bdd", "bddd", "bdddd", "brd", "brdd", "brddd", "brdddd", "brrd", "brrdd"),
+        *("brrddd", "brrdddd", "brrrd", "brrrdd", "brrrddd", "brrrdddd", "bd"),
+    ]
 
 
 def test_whatever_is_kept_can_be_restored(tmp_path: Path) -> None:
