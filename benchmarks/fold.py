@@ -52,7 +52,7 @@ def _house(_: bool, say: Callable[[str], None]) -> dict[str, Any]:
 def _triggers(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
     if quick:
         return against_none(Load(20_000, 5_000, runs=3), say)
-    return against_none(Load(100_000, 100_000, runs=7), say)
+    return against_none(Load(100_000, 100_000, runs=8), say)
 
 
 def _due(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
