@@ -89,6 +89,24 @@ def walk(heads, const int32_t[:] following, owners):
     return whose, found
 
 
+def in_force(const int64_t[:] starts, const int64_t[:] values, zones, const int64_t[:] times,
+             int bits, int64_t base):
+    cdef const int64_t[:] zone = wide(zones)
+    cdef Py_ssize_t count = times.shape[0], at, low, left, half
+    cdef int64_t key
+    found = _new(count, _I8)
+    cdef int64_t[::1] into = found
+    for at in range(count):
+        key = (zone[at] << bits) + times[at] // 1000 + base
+        low, left = 0, starts.shape[0]
+        while left > 1:  # without a branch that could be guessed wrong
+            half = left >> 1
+            low += half * (starts[low + half] <= key)
+            left -= half
+        into[at] = values[low]
+    return found
+
+
 def put_first(int32_t[:] first, int32_t[:] following, children, parents):
     cdef const int64_t[:] child = wide(children), parent = wide(parents)
     cdef Py_ssize_t at

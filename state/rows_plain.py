@@ -1,4 +1,4 @@
-"""Find rows by their keys and by other rows: the loops of a lane, where nothing is compiled.
+"""Find rows by their keys, by other rows, by time: the loops of a lane, where nothing is compiled.
 
 Takes: columns of rows as they are stored, int32; rows to work with, int64, as numpy indexes by
        those without a copy
@@ -112,6 +112,20 @@ def _followed(heads: Rows, following: I4, owners: Rows) -> tuple[I8, I8]:
             found_owners.append(owner)
             row = next_of(row)
     return np.array(found_owners, np.int64), np.array(found, np.int64)
+
+
+def in_force(starts: I8, values: I8, zones: Rows, times: I8, bits: int, base: int) -> I8:
+    """The value that each zone has at a time in ms: that of the last start which is not after it.
+
+    ``starts`` is sorted; it holds ``(zone << bits) + second + base``, and of every zone one start
+    that is before any time.
+    """
+    keys = zones.astype(np.int64)
+    keys <<= bits
+    keys += times // 1000
+    keys += base
+    found: I8 = values[starts.searchsorted(keys, "right") - 1]
+    return found
 
 
 def put_first(first: I4, following: I4, children: Rows, parents: Rows) -> None:

@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 from schemas.zones import zone as rules_of
 from state.rows_plain import Rows
 
+try:
+    from state.rows import in_force
+except ImportError:
+    from state.rows_plain import in_force
+
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
 
@@ -105,9 +110,4 @@ class Zones:
         return self.to_instant(zones, days.astype(np.int64) * DAY_MS)
 
     def _offsets(self, table: I8, zones: Rows, times: I8) -> I8:
-        keys = zones.astype(np.int64)
-        keys <<= _BITS
-        keys += times // 1000
-        keys += _BASE
-        found: I8 = self._offset_ms[table.searchsorted(keys, "right") - 1]
-        return found
+        return in_force(table, self._offset_ms, zones, times, _BITS, _BASE)

@@ -49,6 +49,33 @@ def test_the_same_rows_are_found_under_their_keys(
 
 
 @settings(deadline=None)
+@given(
+    st.lists(st.sets(st.integers(-(2**30), 2**30), max_size=8), min_size=1, max_size=5), st.data()
+)
+def test_the_same_values_are_in_force(changes: list[set[int]], data: st.DataObject) -> None:
+    bits, base = 34, 1 << 33
+    starts = np.array(
+        [
+            (zone << bits) + base + at
+            for zone, own in enumerate(changes)
+            for at in [-base, *sorted(own)]
+        ]
+    )
+    values = np.arange(len(starts)) * 7
+    edge = [at for own in changes for at in own] or [0]
+    time = st.one_of(
+        st.builds(lambda at, off: at * 1000 + off, st.sampled_from(edge), st.integers(-1001, 1001)),
+        st.integers(-(2**41), 2**41),
+    )
+    asked = data.draw(st.lists(st.tuples(st.integers(0, len(changes) - 1), time), max_size=60))
+    zones = np.array([zone for zone, _ in asked], np.int32)
+    times = np.array([at for _, at in asked], np.int64)
+    told = [each.in_force(starts, values, zones, times, bits, base) for each in (plain, compiled)]
+    assert told[0].tolist() == told[1].tolist()
+    assert told[1].dtype == np.int64
+
+
+@settings(deadline=None)
 @given(forests(), st.data())
 def test_chains_are_followed_in_the_same_order(
     forest: tuple[list[int], list[int], list[int]], data: st.DataObject
