@@ -52,6 +52,9 @@ class Outlet(Protocol):
     def tick(self) -> None:
         """Commit if it is time."""
 
+    def rest(self) -> float:
+        """Seconds until it may be time."""
+
     def commit(self) -> bool:
         """Commit what is held; ``False`` if it was refused and is still held."""
 

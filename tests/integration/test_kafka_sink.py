@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer
 
+import sinks.kafka
 from schemas.batch import Message, Outputs
 from schemas.engines import EngineError
 from schemas.topics import TOPICS
@@ -204,6 +205,23 @@ def test_what_comes_while_a_transaction_is_written_goes_into_the_next(
     sink.close()
     assert positions(engagement) == [b'{"position":0}', b'{"position":1}']
     assert engagement.committed(group_of(engagement))[0][0] == 2
+
+
+def test_between_lanes_a_commit_begins_where_many_messages_are_held(
+    engagement: Engagement, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sinks.kafka, "MANY_MESSAGES", 3)
+    sink = committer(engagement)
+    sink.assign(1, member.metadata, {0: 0})
+    for position in range(2):
+        sink.add(folded(position))
+        sink.relieve()
+    assert sink.rest() == 0.0  # nothing has begun
+    sink.add(folded(2))
+    sink.relieve()
+    sink.discard()  # waits for what has begun, and forgets the rest
+    sink.close()
+    assert len(positions(engagement)) == 3
 
 
 def test_it_raises_and_loses_nothing_when_the_broker_is_down(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ class Taken:
 
     def __init__(self) -> None:
         self.at: dict[int, int] = {}
+        self.rests = 0.0
 
     def assign(self, term: int, membership: object, committed: Mapping[int, int]) -> None:
         assert membership is not None
@@ -42,6 +44,9 @@ class Taken:
     def tick(self) -> None:
         pass
 
+    def rest(self) -> float:
+        return self.rests
+
     def commit(self) -> bool:
         return True
 
@@ -53,7 +58,7 @@ class Taken:
 
 
 @contextmanager
-def opened(engagement: Engagement) -> Iterator[Reader]:
+def opened(engagement: Engagement, outlet: Taken | None = None) -> Iterator[Reader]:
     """A reader that owns every lane."""
     membership = Membership(
         properties={"bootstrap.servers": engagement.kafka.bootstrap, **QUIET},
@@ -61,7 +66,7 @@ def opened(engagement: Engagement) -> Iterator[Reader]:
         instance="source-0",
         fingerprint={},
     )
-    outlet = Taken()
+    outlet = outlet or Taken()
 
     def restore(lane: int, at_most: int) -> LaneState:
         assert at_most == 0
@@ -129,6 +134,25 @@ def test_lanes_share_a_backlog(engagement: Engagement, reader: Reader) -> None:
         if isinstance(item, Data):
             at[item.chunk.lane] += len(item.chunk.values)
     assert min(at.values()) > backlog // 8, at
+
+
+def test_what_could_not_be_committed_yet_is_gathered(
+    engagement: Engagement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources.kafka, "ENOUGH_RECORDS", 50)
+    outlet = Taken()
+    with opened(engagement, outlet) as reader:
+        assigned = 0
+        while assigned < LANES:
+            assigned += len(reader.read())
+        outlet.rests = 600.0
+        later = threading.Timer(0.5, engagement.append, ([BEAT] * 25,), {"lane": 0})
+        engagement.append([BEAT] * 25, lane=0)
+        later.start()
+        (item,) = next(items for _ in range(600) if (items := reader.read()))
+        later.join()
+    assert isinstance(item, Data)
+    assert len(item.chunk.values) == 50
 
 
 def test_bodies_of_megabytes_do_not_starve_their_lanes_behind_the_others(
