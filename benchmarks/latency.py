@@ -162,6 +162,7 @@ def warmed(
     deployment.wait_committed(
         *engines, said=lambda missing: seldom(f"{missing:,} records are not committed yet")
     )
+    deployment.beat()  # or everybody's profile would be owed with the first record of the load
     return engines
 
 
