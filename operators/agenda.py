@@ -18,9 +18,9 @@ import numpy as np
 from operators.after_visits import after_visits, visits_of_days
 from operators.birthdays import birthdays
 from operators.bookings import told_visits, visit_ids, visit_occasions
-from operators.coming import Coming, joined, only, visit_marks
+from operators.coming import Coming, joined, visit_marks
 from operators.crowds import inside
-from operators.features import History, history_of
+from operators.features import History, history_of, only
 from operators.held import Waiting
 from operators.moments import Moment
 from operators.no_shows import no_shows
@@ -29,12 +29,12 @@ from operators.profiles import speakers
 from operators.rebooks import rebooks
 from operators.segments import own_day
 from operators.winback import winbacks
-from schemas.batch import I4, I8
+from schemas.batch import I1, I4, I8
 from schemas.forms import KEY, PLAIN, Form
 from schemas.texts import day_text
 from state.index import U8, Rows
 from state.lane import LaneState
-from state.tables import NEVER, Flags
+from state.tables import ATTENDANCE, NEVER, PERSON, Flags
 from state.zones import DAY_MS
 
 COLUMNS = ("birthday_due", "trigger_due")
@@ -63,8 +63,8 @@ class Change:
     """What has happened to n customers: as of when, brought about by what, on which of their days.
 
     ``now_ms`` is what has passed, ``told_ms`` what outputs tell; ``silent`` where what is past by
-    now is not to be decided any more; ``anew`` where who they are has changed, ``by_time`` where
-    nothing but their day.
+    now is not to be decided any more; ``stirred`` tells what has changed of them, ``by_time`` where
+    it is nothing but their day.
     """
 
     now_ms: I8
@@ -72,7 +72,7 @@ class Change:
     moment: Moment
     today: I4
     silent: Flags
-    anew: Flags
+    stirred: I1
     by_time: Flags
 
     def take(self, lines: Flags) -> Change:
@@ -83,7 +83,7 @@ class Change:
             self.moment.take(lines),
             self.today[lines],
             self.silent[lines],
-            self.anew[lines],
+            self.stirred[lines],
             self.by_time[lines],
         )
 
@@ -93,9 +93,8 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, change
     table, rules = state.customers, state.tenants.triggers
     tenants = table.tenant[customers].astype(np.int64)
     birthday = rules["birthday"].some[tenants] | (table.birthday_due[customers] != NEVER)
-    stirred = table.stirred[customers]
-    table.stirred[customers] = False
-    birthday &= change.anew | (stirred & _has_several(state, customers))
+    visits_differ = (change.stirred & ATTENDANCE) != 0
+    birthday &= (change.stirred & PERSON != 0) | (visits_differ & _has_several(state, customers))
     if birthday.any():
         chosen = customers[birthday]
         _plan_birthdays(state, owed, chosen, change.take(birthday))
@@ -103,13 +102,10 @@ def plan(state: LaneState, owed: Owed, customers: Rows, history: History, change
     for kind in _VISITED:
         visited |= rules[kind].some[tenants]
     # Time alone moves nothing but a usual interval, and what a card says nothing at all.
-    visited &= stirred | (change.by_time & rules["rebook"].some[tenants])
+    visited &= visits_differ | (change.by_time & rules["rebook"].some[tenants])
     if visited.any():
-        chosen, number = customers[visited], np.cumsum(visited, dtype=np.int64) - 1
-        own = only(history, visited)
         part = change.take(visited)
-        own = replace(own, owner=number[own.owner], client_owner=number[own.client_owner])
-        _plan_visits(state, owed, chosen, own, part)
+        _plan_visits(state, owed, customers[visited], only(history, visited), part)
 
 
 def fire(
@@ -118,7 +114,7 @@ def fire(
     """Asks for decisions of what is due at ``due_ms``, which is in that column of the customers."""
     nobody = np.zeros(len(customers), np.bool_)
     today = own_day(state, customers, due_ms)
-    change = Change(due_ms, due_ms, moment, today, nobody, nobody, nobody)
+    change = Change(due_ms, due_ms, moment, today, nobody, nobody.view(np.int8), nobody)
     if column == "birthday_due":
         _plan_birthdays(state, owed, customers, change)
     else:

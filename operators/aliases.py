@@ -32,7 +32,7 @@ from state.due import DUE_COLUMNS
 from state.index import Rows
 from state.lane import LaneState
 from state.people import GONE_DAYS
-from state.tables import NEVER
+from state.tables import BOOKING, NEVER, PERSON
 from state.zones import DAY_MS
 
 
@@ -158,6 +158,7 @@ def _point(state: LaneState, told: list[_Told], touched: TouchedRows) -> Merged:
             elif old >= 0:
                 changed.append((old, line))
     rows = np.array(changed, np.int64).reshape(-1, 2)
+    state.customers.stir(rows[:, 0], BOOKING | PERSON)
     touched.add(rows[:, 0], rows[:, 1], Cause.IDENTITY)
     gone = np.array(merged, np.int64).reshape(-1, 2)
     moves = np.array(turned, np.int64).reshape(-1, 3)

@@ -23,7 +23,7 @@ from schemas.batch import I1, I8, NOBODYS, NONE, ClientEvents, Objects
 from state.chains import rechain
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import Flags
+from state.tables import PERSON, STIRRED, Flags
 
 
 class Cause(IntEnum):
@@ -93,6 +93,8 @@ def apply_cards(
         fresh = getattr(clients, name)[rows] != told_now
         getattr(clients, name)[rows[fresh]] = _shared(told_now[fresh])
         changed |= fresh
+        if name != "locale":  # of several cards one with a name speaks
+            state.customers.stir(clients.customer[rows[fresh]], PERSON)
     clients.touch(rows)
     aliases = events.aliases[at]
     aliases[silent] = None
@@ -197,6 +199,7 @@ def _name(
     told &= own != NOBODYS
     clients.name[client[told]] = _shared(names[told])
     clients.touch(client[told])
+    state.customers.stir(clients.customer[client[told]], PERSON)
     touched.add(clients.customer[client[told]], lines[told], Cause.IDENTITY)
 
 
@@ -221,8 +224,8 @@ def _link(state: LaneState, client: Rows, target: Rows, lines: Rows, touched: To
     touched.add(parent, lines[linked], Cause.IDENTITY)
     touched.add(target[again], lines[again], Cause.MOVED)
     touched.add(old[moved], lines[moved], Cause.MOVED)
-    customers.stirred[parent] = True
-    customers.stirred[old[moved & (old >= 0)]] = True
+    customers.stir(parent, STIRRED)
+    customers.stir(old[moved], STIRRED)
     return moved
 
 

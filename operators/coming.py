@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators.features import History
 from schemas.batch import I4, I8
 from schemas.keys import mix, row_keys
 from state.index import U8, Rows
@@ -68,17 +67,6 @@ def joined(parts: Sequence[Coming]) -> Coming:
         return parts[0]
     return Coming(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in Coming.__slots__)
-    )
-
-
-def only(history: History, chosen: Flags) -> History:
-    """Visits and clients of the chosen customers; owners keep their numbers."""
-    lines, clients = chosen[history.owner], chosen[history.client_owner]
-    return History(
-        history.owner[lines],
-        history.visit[lines],
-        history.client_owner[clients],
-        history.client[clients],
     )
 
 

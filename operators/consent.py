@@ -25,7 +25,7 @@ from state.chains import rows_in, walk
 from state.index import Rows
 from state.lane import LaneState
 from state.messages import KEPT_MS
-from state.tables import Flags
+from state.tables import BOOKING, PERSON, Flags
 
 MARKETING, MARKETING_BY_SMS = "marketing", "marketing:sms"
 """Keys under which a profile tells consent."""
@@ -81,6 +81,8 @@ def take_words(
     rows = writer[changed]
     table.opted[rows], table.opted_ms[rows] = says[changed], at_ms[changed]
     table.touch(rows)
+    # Who was forgotten is back by such a word.
+    table.stir(rows, BOOKING | PERSON)
     touched.add(rows, chosen[changed], Cause.IDENTITY)
 
 

@@ -19,7 +19,7 @@ from state.chains import walk
 from state.index import Rows
 from state.lane import LaneState
 from state.runs import begins
-from state.tables import NO_DAY
+from state.tables import NO_DAY, Flags
 
 
 @dataclass(slots=True)
@@ -57,6 +57,18 @@ def history_of(state: LaneState, customers: Rows) -> History:
     holder, client = walk(state.customers.first_client[customers], clients.next_client, owners)
     owner, visit = walk(clients.first_visit[client], visits.next_visit, holder)
     return History(owner, visit, holder, client)
+
+
+def only(history: History, chosen: Flags) -> History:
+    """That of the chosen customers, as if they alone had been asked for."""
+    lines, clients = chosen[history.owner], chosen[history.client_owner]
+    place = np.cumsum(chosen, dtype=np.int64) - 1
+    return History(
+        place[history.owner[lines]],
+        history.visit[lines],
+        place[history.client_owner[clients]],
+        history.client[clients],
+    )
 
 
 def compute_features(

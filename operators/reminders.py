@@ -80,7 +80,8 @@ def fire(
 ) -> None:
     """Asks for decisions of every occasion of these customers that is due at their ``due_ms``."""
     visits = state.visits
-    holds = (visits.held_ms[history.visit] != NONE).nonzero()[0]
+    # Of a visit that has begun since nothing was told, the start is still held.
+    holds = (visits.held_ms[history.visit] >= due_ms[history.owner]).nonzero()[0]
     owner, visit = history.owner[holds], history.visit[holds]
     every = _reminders(state, customers, owner, visit)
     ready = _ready(state, every, due_ms)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators import agenda, entries, reminders
-from operators.features import Features, compute_features, history_of
+from operators.features import Features, compute_features, history_of, only
 from operators.held import waiting_of, withdraw_held
 from operators.moments import Moment
 from operators.owed import Owed
@@ -31,7 +31,7 @@ from schemas.forms import INSTANT, KEY, NUMBER, TEXT, form_of
 from schemas.outputs import Cause, SegmentChange
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import NEVER, Flags
+from state.tables import BOOKING, NEVER, Flags
 from state.zones import MINUTE_MS
 
 _CHANGE = form_of(SegmentChange, TEXT, KEY, KEY, KEY, TEXT, INSTANT, NUMBER)
@@ -90,7 +90,13 @@ def score(
     table.flush_due[customers[clean]] = flushed[clean]
     # At a due instant, what is due at the very same one is still to come.
     passed_ms = made_ms - by_time
-    reminders.plan(state, owed, customers, history, Moment(passed_ms, moment.position))
+    stirred = table.stirred[customers]
+    table.stirred[customers] = 0
+    passed = Moment(passed_ms, moment.position)
+    booked = (stirred & BOOKING) != 0
+    if booked.any():
+        own = only(history, booked)
+        reminders.plan(state, owed, customers[booked], own, passed.take(booked))
     # What the clock causes is told by its due minute, what a record causes by the record's clock.
     told_ms = np.where(by_time, made_ms - made_ms % MINUTE_MS, made_ms)
     quiet = (cause == "thresholds") | (cause == "history") | moved
@@ -100,7 +106,7 @@ def score(
         moment,
         today,
         silent=quiet & ~by_time,
-        anew=np.broadcast_to(anew, by_time.shape),
+        stirred=stirred,
         by_time=by_time,
     )
     agenda.plan(state, owed, customers, history, change)

@@ -31,7 +31,7 @@ from operators.score import score
 from schemas.batch import I4, NONE, SettingsEvent
 from state.index import Rows
 from state.lane import LaneState
-from state.tables import NO_WALL
+from state.tables import NO_WALL, STIRRED
 
 
 def apply_settings(
@@ -78,7 +78,7 @@ def apply_settings(
     if len(rows):
         moment = Moment(np.full(len(rows), now_ms), np.full(len(rows), position))
         cause = np.full(len(rows), "thresholds", np.object_)
-        table.stirred[rows] = True
+        table.stir(rows, STIRRED)
         score(state, owed, rows, cause, moment.now_ms, moment, anew=True)
         credit(state, owed, rows, moment)
     withdraw_removed(state, owed, tenant, now_ms, position)

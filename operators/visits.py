@@ -8,6 +8,7 @@ State: visits, the chains client → visits; clients through ``clients``
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ from state.facts import alike, keep
 from state.index import Rows
 from state.lane import LaneState
 from state.runs import begins
-from state.tables import NO_DAY, VACANT, Flags
+from state.tables import ATTENDANCE, BOOKING, NO_DAY, VACANT, Flags
 from state.zones import MINUTE_MS
 
 
@@ -216,8 +217,8 @@ def _apply_visits(
     place(state, owner, old_owner, old_day, days, today, within)
     changed = np.where(is_attended & ~was_attended, Cause.BECAME_ATTENDED, Cause.CORRECTION)
     factual = was_attended | is_attended
-    stirs = (factual | was_missed | is_missed) & ~(still & (client == old_client))
-    _stir(state, np.concatenate([owner[stirs], old_owner[stirs]]))
+    differs = ~(still & (client == old_client))
+    _stir(state, (owner, old_owner), differs, factual | was_missed | is_missed)
     cause = np.where(factual, changed, np.where(linked, Cause.IDENTITY, Cause.CORRECTION))
     touched.add(owner, lines, cause.astype(np.int8))
     left = (old_owner != owner) & (old_owner >= 0)
@@ -281,7 +282,7 @@ def _begin_earlier(
     visits.touch(rows)
     counted = (visits.status[rows] == ATTENDED) & (client >= 0)
     touched.add(owner[counted], lines[counted], Cause.CORRECTION)
-    _stir(state, owner[counted])
+    state.customers.stir(owner[counted], ATTENDANCE | BOOKING)
 
 
 def _repeats(
@@ -298,9 +299,11 @@ def _repeats(
     return repeats
 
 
-def _stir(state: LaneState, customers: Rows) -> None:
-    """Whose visits bring something else than before is looked at when the round is over."""
-    state.customers.stirred[customers[customers >= 0]] = True
+def _stir(state: LaneState, owners: Iterable[Rows], differs: Flags, tells: Flags) -> None:
+    """A visit that differs moves its reminders; of attendance it may tell as well, or have told."""
+    for owner in owners:
+        state.customers.stir(owner[differs], BOOKING)
+        state.customers.stir(owner[differs & tells], ATTENDANCE)
 
 
 def _is_missed(status: I1) -> Flags:
@@ -363,7 +366,7 @@ def _advance_last_day(
     remember_last_day(state, client, events.day[at], events.start_ms[at])
     note_visit_phone(state, named, lines, client, events.name[at], touched)
     touched.add(state.clients.customer[client], lines, Cause.BECAME_ATTENDED)
-    _stir(state, state.clients.customer[client])
+    state.customers.stir(state.clients.customer[client], ATTENDANCE)
 
 
 def _keep_expired(state: LaneState, rows: Rows) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.batch import I1, I4, I8, NONE, Objects
+from state.rows_plain import Rows
 from state.table import Column, Table
 
 NEVER = np.iinfo(np.int64).max
@@ -32,6 +33,11 @@ VACANT = -1
 
 SILENT, DECIDED, SENT, WITHDRAWN, HELD = range(5)
 """Occasion states: passed in silence, refused, commanded, commanded and taken back, waiting."""
+
+ATTENDANCE, BOOKING, PERSON = 1, 2, 4
+"""What of a customer is to be planned anew, a bit each: what follows visits that were attended or
+missed, what precedes a visit, what hangs on who the customer is."""
+STIRRED = ATTENDANCE | BOOKING | PERSON
 
 Flags = NDArray[np.bool_]
 
@@ -115,7 +121,7 @@ class Customers(Table):
         "first_contact": Column("i4", -1, derived=True),
         "first_failure": Column("i4", -1, derived=True),
         "slot": Column("i4", -1, derived=True),
-        "stirred": Column("?", derived=True),
+        "stirred": Column("i1", derived=True),
     }
     tenant: I4
     phone: I8
@@ -149,7 +155,11 @@ class Customers(Table):
     first_contact: I4
     first_failure: I4
     slot: I4
-    stirred: Flags
+    stirred: I1
+
+    def stir(self, rows: Rows, what: int) -> None:
+        """Has this of customers (-1: none) looked at when their facts are complete."""
+        self.stirred[rows[rows >= 0]] |= what
 
 
 class Clients(Table):
