@@ -12,7 +12,7 @@ import numpy as np
 
 from operators.coming import Coming, coming, joined
 from operators.features import History
-from operators.same_day import days_of
+from operators.same_day import days_of, several_of
 from schemas.batch import ATTENDED, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
@@ -74,7 +74,7 @@ def visits_of_days(
     start = visits.start_ms[history.visit]
     near = visits.status[history.visit] == ATTENDED
     near &= (start >= first_ms[history.owner]) & (start < last_ms[history.owner])
-    return days_of(state, history.owner[near], history.visit[near]).several()
+    return several_of(state, history.owner[near], history.visit[near])
 
 
 def _lasts_ms(state: LaneState, visits: Rows) -> I8:

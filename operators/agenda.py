@@ -236,11 +236,12 @@ def _pass(
     if kind == "birthday":
         past = past.take(_fresh(state, customers, past, change))
     silent = change.silent[past.owner]
-    put_marks(state, kind, past.mark, past.due_ms)
+    marks, due_ms = past.mark, past.due_ms
     if kind == "after_visit":
         also = _visit_marks(state, customers, past)
         silent |= is_marked(state, also, change.now_ms[past.owner])
-        put_marks(state, kind, also, past.due_ms)
+        marks, due_ms = np.concatenate([marks, also]), np.tile(due_ms, 2)
+    put_marks(state, kind, marks, due_ms)
     due = past.take(~silent)
     if len(due.owner):
         _ask(state, owed, customers, kind, due, change, history)

@@ -59,6 +59,8 @@ def told_visits(
 
 def runs_of(visits: Rows, starts: NDArray[np.intp]) -> dict[int, list[int]]:
     """Runs of more than one visit, each under its first; ``starts`` are where runs begin."""
+    if len(starts) == len(visits):
+        return {}
     sizes = np.diff(starts, append=len(visits))
     longer = (sizes > 1).nonzero()[0]
     return {
@@ -69,10 +71,9 @@ def runs_of(visits: Rows, starts: NDArray[np.intp]) -> dict[int, list[int]]:
 
 def _each_told(words: Rows, tell: Callable[[int], list[str]]) -> list[bytes]:
     """The JSON of what each word tells; most words come again."""
-    known, place = np.unique(words, return_inverse=True)
-    told = np.array([_ENCODE(tell(word)) for word in known.tolist()], np.object_)
-    texts: list[bytes] = told[place].tolist()
-    return texts
+    each = words.tolist()
+    told = {word: _ENCODE(tell(word)) for word in set(each)}
+    return [told[word] for word in each]
 
 
 def visit_occasions(state: LaneState, visits: Rows, ids: list[str], start_ms: I8) -> list[str]:

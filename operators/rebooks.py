@@ -36,8 +36,9 @@ def rebooks(state: LaneState, customers: Rows, history: History) -> Coming:
     if not attended.any():
         return joined([])
     owner, visit = history.owner[attended], history.visit[attended]
+    lasts = _lasts(state, owner, visit)
     interval: I8 | None = None
-    parts = []
+    owners, subjects, slots, days_after = [], [], [], []
     for slot in rules.slots:
         own = rules.key[tenants, slot] != 0
         days = rules.column("after_days")[tenants, slot]
@@ -50,14 +51,21 @@ def rebooks(state: LaneState, customers: Rows, history: History) -> Coming:
             whole = np.ceil(np.round(factor * interval, 6)).astype(np.int64)
             days = np.where(by_interval, whole, days)
             own &= ~by_interval | (interval != NO_INTERVAL)
-        chosen = own[owner] & _of_service(state, slot, tenants[owner], visit)
-        last_owner, last = _lasts(state, owner[chosen], visit[chosen])
-        zone = state.places.zone[visits.place[last]]
-        local = state.zones.to_local(zone, visits.start_ms[last]) + days[last_owner] * DAY_MS
-        due = state.zones.to_instant(zone, local)
-        mark = visit_marks(state, last, rules.key[tenants[last_owner], slot])
-        parts.append(coming(last_owner, np.full(len(last), slot), due, last, mark))
-    return joined(parts)
+        last_owner, last = lasts
+        if rules.column("names_service")[tenants, slot].any():
+            chosen = _of_service(state, slot, tenants[owner], visit)
+            last_owner, last = _lasts(state, owner[chosen], visit[chosen])
+        goes_by = own[last_owner]
+        owners.append(last_owner[goes_by])
+        subjects.append(last[goes_by])
+        slots.append(np.full(len(owners[-1]), slot))
+        days_after.append(days[owners[-1]])
+    owner, last, slot_of = map(np.concatenate, (owners, subjects, slots))
+    zone = state.places.zone[visits.place[last]]
+    local = state.zones.to_local(zone, visits.start_ms[last]) + np.concatenate(days_after) * DAY_MS
+    due = state.zones.to_instant(zone, local)
+    mark = visit_marks(state, last, rules.key[tenants[owner], slot_of])
+    return coming(owner, slot_of, due, last, mark)
 
 
 def usual_intervals(count: int, owner: Rows, day: I4) -> I8:
@@ -68,7 +76,7 @@ def usual_intervals(count: int, owner: Rows, day: I4) -> I8:
     days = visit_days(owner, day)
     whose = days >> 32
     same = whose[1:] == whose[:-1]
-    gaps, whose = np.diff(days)[same], whose[1:][same]
+    gaps, whose = (days[1:] - days[:-1])[same], whose[1:][same]
     gaps = np.sort((whose << 32) + gaps) & _DAYS
     number = np.bincount(whose, minlength=count)
     starts = np.cumsum(number) - number

@@ -23,7 +23,7 @@ from operators.held import move_mark, withdraw_held
 from operators.moments import Moment
 from operators.owed import Dues, Owed
 from operators.quiet import is_quiet
-from operators.same_day import Days, days_of
+from operators.same_day import days_of, several_of
 from schemas.batch import ATTENDED, CONFIRMED, I4, I8, NONE
 from schemas.keys import mix, row_keys
 from state.index import Rows
@@ -131,7 +131,8 @@ def _dues(
     due_ms = np.full(len(customers), NEVER)  # of whom nothing is due
     due_ms[ready.owner] = ready.due_ms
     coming = visits.start_ms[history.visit] >= due_ms[history.owner]
-    days, _ = _days(state, history.owner[coming], history.visit[coming])
+    coming &= visits.status[history.visit] <= ATTENDED
+    several = several_of(state, history.owner[coming], history.visit[coming])
     start, due = ready.start_ms, ready.due_ms
     place = visits.place[ready.visit]
     local = state.zones.to_local(places.zone[place], start)
@@ -147,24 +148,19 @@ def _dues(
         now_ms=moment.now_ms[ready.owner],
         position=moment.position[ready.owner],
         expires_ms=np.minimum(start, due + rules.ttl_ms[rule]),
-        visit=told_visits(state, ready.visit, ids, days.several(), start, local),
+        visit=told_visits(state, ready.visit, ids, several, start, local),
         branch=[branch or None for branch in places.branch[place].tolist()],
         mark=marks,
         held=np.zeros(len(marks), np.bool_),
     )
 
 
-def _days(state: LaneState, owner: Rows, visit: Rows) -> tuple[Days, NDArray[np.intp]]:
-    """Days of the visits that are not cancelled, and the lines that those visits are in."""
-    live = (state.visits.status[visit] <= ATTENDED).nonzero()[0]
-    return days_of(state, owner[live], visit[live]), live
-
-
 def _held_starts(state: LaneState, owner: Rows, visit: Rows, now: I8) -> I8:
     """The start whose occasion each visit holds, NONE for most."""
     visits = state.visits
     held = np.full(len(visit), NONE)
-    days, live = _days(state, owner, visit)
+    live = (visits.status[visit] <= ATTENDED).nonzero()[0]
+    days = days_of(state, owner[live], visit[live])
     line, row = live[days.line[days.first]], days.visit[days.first]
     start = visits.start_ms[row]
     holds = (visits.status[row] <= CONFIRMED) & (start > now[line])

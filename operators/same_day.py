@@ -37,6 +37,13 @@ class Days:
         return runs_of(self.visit, self.first)
 
 
+def several_of(state: LaneState, owner: Rows, visit: Rows) -> dict[int, list[int]]:
+    """``Days.several`` of these visits; most owners have one."""
+    if np.bincount(owner).max(initial=0) <= 1:
+        return {}
+    return days_of(state, owner, visit).several()
+
+
 def days_of(state: LaneState, owner: Rows, visit: Rows) -> Days:
     """The days of these visits, a line each; owners are small numbers."""
     visits = state.visits
