@@ -129,11 +129,12 @@ def _rfms(
 
 def _orders(state: LaneState, rules: I4, customers: Rows, channels: U8, today: I4) -> _Orders:
     segments = state.customers.segment[customers]
-    masks, mask = np.unique(channels, return_inverse=True)
     tenants = state.customers.tenant[customers]
     is_new = today >= state.tenants.bounds_day[tenants]
-    alike = (rules.astype(np.int64) * len(masks) + mask) * 2 + is_new
-    alike = alike * len(SEGMENT_BIT) + segments
+    alike = (rules.astype(np.int64) * 2 + is_new) * len(SEGMENT_BIT) + segments
+    if (channels != channels[0]).any():  # the first of a rule's are left as a rule
+        masks, mask = np.unique(channels, return_inverse=True)
+        alike = alike * len(masks) + mask
     _, firsts, place = np.unique(alike, return_index=True, return_inverse=True)
     triggers = [state.tenants.rules.triggers[rule] for rule in rules[firsts].tolist()]
     settings = [state.tenants.settings[tenant] for tenant in tenants[firsts].tolist()]

@@ -10,7 +10,6 @@ What is due to one customer at once is decided in one call: of marketing only on
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -58,7 +57,7 @@ def decide(state: LaneState, owed: Owed) -> None:
     _owe_decisions(state, owed, asked, verdicts)
     commands = _owe_commands(state, owed, asked, verdicts)
     _keep_marks(state, asked, verdicts, commands)
-    hold(state, asked, np.flatnonzero(verdicts.reason == QUIET_HOURS))
+    hold(state, asked, (verdicts.reason == QUIET_HOURS).nonzero()[0])
     keep_contacts(state, owed, asked, verdicts)
 
 
@@ -66,7 +65,7 @@ def _asked(state: LaneState, dues: Dues) -> Asked:
     tenant, triggers = state.customers.tenant[dues.customer], state.tenants.rules.triggers
     trigger = [triggers[rule].id for rule in dues.rule.tolist()]
     identity = command_ids(state.tenants.name[tenant].tolist(), trigger, dues.occasion)
-    told: dict[str, Any] = {each.name: getattr(dues, each.name) for each in fields(dues)}
+    told: dict[str, Any] = {name: getattr(dues, name) for name in Dues.__slots__}
     zone, place_zone = state.tenants.zone[tenant], _place_zones(state, dues, tenant)
     return Asked(
         **told,
@@ -96,7 +95,7 @@ def _place_zones(state: LaneState, dues: Dues, tenant: I4) -> I4:
 
 def _owe_decisions(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts) -> None:
     """What is held on was told when it was held first."""
-    lines = np.flatnonzero(~asked.held | (verdicts.reason != QUIET_HOURS))
+    lines = (~asked.held | (verdicts.reason != QUIET_HOURS)).nonzero()[0]
     customers, reasons = asked.customer[lines], verdicts.reason[lines].tolist()
     identities, triggers = chosen(lines, asked.identity), chosen(lines, asked.trigger)
     position, keys = asked.position[lines], state.customers.id[customers]
@@ -119,7 +118,7 @@ def _owe_decisions(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdict
 def _owe_commands(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts) -> Objects:
     """Returns the commands beside the dues, ``None`` where there is none."""
     commands = np.empty(len(asked.rule), np.object_)
-    passed = np.flatnonzero(verdicts.reason == PASSED)
+    passed = (verdicts.reason == PASSED).nonzero()[0]
     if not len(passed):
         return commands
     values = commands_of(state, asked, passed, verdicts.channels[passed])
@@ -133,7 +132,7 @@ def _owe_commands(state: LaneState, owed: Owed, asked: Asked, verdicts: Verdicts
 def _keep_marks(state: LaneState, asked: Asked, verdicts: Verdicts, commands: Objects) -> None:
     """What came of each occasion is kept with it."""
     occasions = state.occasions
-    at = np.flatnonzero(asked.mark >= 0)
+    at = (asked.mark >= 0).nonzero()[0]
     rows = asked.mark[at]
     occasions.state[rows] = _STATES[verdicts.reason[at]]
     occasions.expires_ms[rows] = asked.expires_ms[at]

@@ -44,8 +44,10 @@ def fire(
         ready = ready[~flushed | (table.due[ready] <= until_ms)]
         if not len(ready):
             return
-    if any(np.isin(dues.customer, ready).any() for dues in owed.dues):
-        decide(state, owed)  # what a record of theirs has asked for comes first
+    if owed.dues:
+        asked = set().union(*(dues.customer.tolist() for dues in owed.dues))
+        if not asked.isdisjoint(ready.tolist()):
+            decide(state, owed)  # what a record of theirs has asked for comes first
     due = table.due[ready]
     record = np.searchsorted(clock_ms, due, "left")
     moment = Moment(clock_ms[record], positions[record])

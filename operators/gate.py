@@ -116,7 +116,7 @@ def _cooling_down(state: LaneState, asked: Asked, lines: Rows, _: Verdicts) -> F
     rules, table = state.tenants.rules, state.cooldowns
     rule = asked.rule[lines]
     refused = rules.cooldown[rule] > 0
-    at = np.flatnonzero(refused)
+    at = refused.nonzero()[0]
     keys = cooldown_keys(
         state.customers.key[asked.customer[lines[at]]],
         rules.key[rule[at]],
@@ -170,7 +170,7 @@ def _booked_again(state: LaneState, asked: Asked, lines: Rows, _: Verdicts) -> F
     """Has a booking that starts after now."""
     refused = state.tenants.rules.future[asked.rule[lines]]
     # Features know the first booking after the last change: none then is none now.
-    at = np.flatnonzero(refused)
+    at = refused.nonzero()[0]
     customers = asked.customer[lines[at]]
     refused[at] = state.customers.next_booking_ms[customers] > asked.made_ms[lines[at]]
     passed = (state.customers.next_booking_ms[customers] != NONE) & ~refused[at]
@@ -245,7 +245,7 @@ def _held_out(state: LaneState, asked: Asked, lines: Rows, _: Verdicts) -> Flags
     tenants, customers = state.tenants, state.customers
     tenant, rows = asked.tenant[lines], asked.customer[lines]
     who = list(map(str, customers.phone[rows].tolist()))
-    for at in np.flatnonzero(customers.phone[rows] == 0).tolist():
+    for at in (customers.phone[rows] == 0).nonzero()[0].tolist():
         who[at] = customers.id[rows[at]].decode()
     places = np.array(holdout_places(tenants.name[tenant].tolist(), who))
     refused: Flags = places < tenants.rules.holdout[asked.rule[lines]]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -146,7 +146,7 @@ def joined_dues(parts: list[Dues]) -> Dues:
     if len(parts) == 1:
         return parts[0]
     columns: list[Any] = []
-    for name in (each.name for each in fields(Dues)):
+    for name in Dues.__slots__:
         column = [getattr(part, name) for part in parts]
         told = type(column[0]) is list
         columns.append(list(chain.from_iterable(column)) if told else np.concatenate(column))

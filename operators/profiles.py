@@ -200,7 +200,7 @@ def speakers(state: LaneState, customers: Rows) -> Rows:
     """``speaker`` of each; most customers have one card."""
     clients = state.customers.first_client[customers]
     several = (clients >= 0) & (state.clients.next_client[clients] >= 0)
-    for at in np.flatnonzero(several).tolist():
+    for at in several.nonzero()[0].tolist():
         clients[at] = speaker(state, int(customers[at]))
     return clients
 

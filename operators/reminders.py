@@ -68,7 +68,7 @@ def hand_back(state: LaneState, owed: Owed, reassigned: Rows, moment: Moment) ->
     """Visits that became another client's: what was sent for them went to the wrong person."""
     visits = state.visits
     held = visits.held_ms[reassigned]
-    for at in np.flatnonzero(held != NONE).tolist():
+    for at in (held != NONE).nonzero()[0].tolist():
         row = int(reassigned[at])
         kept = _kept(state, row, int(held[at]))
         _withdraw_all(state, owed, kept, int(moment.now_ms[at]), int(moment.position[at]))
@@ -179,14 +179,14 @@ def _release(
 ) -> None:
     """Visits that no longer hold their occasion pass it on, or withdraw what was sent for it."""
     visits = state.visits
-    for at in np.flatnonzero((old != NONE) & (old != new)).tolist():
+    for at in ((old != NONE) & (old != new)).nonzero()[0].tolist():
         row, start = int(visit[at]), int(old[at])
         kept = _kept(state, row, start)
         if not len(kept):
             continue
         heirs = (owner == owner[at]) & (new == start)
         heirs &= visits.place[visit] == visits.place[row]
-        heir = np.flatnonzero(heirs)
+        heir = heirs.nonzero()[0]
         if len(heir):
             _pass_on(state, kept, int(visit[heir[0]]), start)
         else:
