@@ -121,12 +121,13 @@ class Reader:
         """What is there, and what comes until it could be committed.
 
         A lane's batch costs some milliseconds however small it is: one that were folded earlier
-        would only wait for its commit.
+        would only wait for its commit. The turn of a minute is not waited over: what is due then
+        is work for longer than that.
         """
         group, enough = self._group, min(ENOUGH_RECORDS, MOST_RECORDS)
         messages: list[Any] = group.consumer.consume(1, IDLE_SECONDS)
         if messages and not group.is_unsettled:
-            wait = max(SLICE_SECONDS, self._outlet.rest())
+            wait = max(SLICE_SECONDS, min(self._outlet.rest(), 60 - time.time() % 60))
             messages += group.consumer.consume(enough - len(messages), wait)
         if len(messages) == enough and not group.is_unsettled:
             messages += group.consumer.consume(MOST_RECORDS - enough, SLICE_SECONDS)
