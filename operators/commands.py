@@ -132,7 +132,7 @@ def _orders(state: LaneState, rules: I4, customers: Rows, channels: U8, today: I
     tenants = state.customers.tenant[customers]
     is_new = today >= state.tenants.bounds_day[tenants]
     alike = (rules.astype(np.int64) * 2 + is_new) * len(SEGMENT_BIT) + segments
-    if (channels != channels[0]).any():  # the first of a rule's are left as a rule
+    if (channels != channels[0]).any():  # as a rule all have kept the same
         masks, mask = np.unique(channels, return_inverse=True)
         alike = alike * len(masks) + mask
     _, firsts, place = np.unique(alike, return_index=True, return_inverse=True)
