@@ -28,6 +28,7 @@ from sources.reading import ReadingSource
 from state.census import take_census
 from state.control import Data, SnapshotDue
 from state.snapshots import StateError
+from state.vitals import MINUTE_SECONDS
 
 IDLE_SECONDS = 0.05
 SLICE_SECONDS = 0.02
@@ -59,6 +60,11 @@ def chunk_of(lane: int, messages: list[Any]) -> Chunk:
 def heartbeat(now: datetime) -> bytes:
     """The record that tells an idle lane what time it is; ``now`` in UTC."""
     return msgspec.json.encode({"kind": "heartbeat", "received_at": utc_text(now)})
+
+
+def seconds_to_turn() -> float:
+    """Until the next minute turns, by the host's clock."""
+    return MINUTE_SECONDS - time.time() % MINUTE_SECONDS
 
 
 class Reader:
@@ -127,8 +133,8 @@ class Reader:
         group, enough = self._group, min(ENOUGH_RECORDS, MOST_RECORDS)
         messages: list[Any] = group.consumer.consume(1, IDLE_SECONDS)
         if messages and not group.is_unsettled:
-            wait = max(SLICE_SECONDS, min(self._outlet.rest(), 60 - time.time() % 60))
-            messages += group.consumer.consume(enough - len(messages), wait)
+            wait = min(self._outlet.rest(), seconds_to_turn())
+            messages += group.consumer.consume(enough - len(messages), max(SLICE_SECONDS, wait))
         if len(messages) == enough and not group.is_unsettled:
             messages += group.consumer.consume(MOST_RECORDS - enough, SLICE_SECONDS)
         return messages

@@ -8,13 +8,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import Consumer
 
 import sources.kafka
 from benchmarks.broker import KafkaServer
 from sources.group import Group, Membership
-from sources.kafka import Reader
+from sources.kafka import SLICE_SECONDS, Reader
 from state.control import Assigned, Data
 from state.lane import LaneState
 from tests.kafka_flow import ID_KEY, LANES, QUIET, Engagement
@@ -140,6 +142,7 @@ def test_what_could_not_be_committed_yet_is_gathered(
     engagement: Engagement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources.kafka, "ENOUGH_RECORDS", 50)
+    monkeypatch.setattr(sources.kafka, "seconds_to_turn", lambda: 60.0)
     outlet = Taken()
     with opened(engagement, outlet) as reader:
         assigned = 0
@@ -153,6 +156,26 @@ def test_what_could_not_be_committed_yet_is_gathered(
         later.join()
     assert isinstance(item, Data)
     assert len(item.chunk.values) == 50
+
+
+def test_gathering_does_not_wait_over_the_turn_of_a_minute(
+    engagement: Engagement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Impatient(Consumer):
+        def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Any]:
+            asked.append(timeout)
+            return super().consume(num_messages, min(timeout, SLICE_SECONDS))
+
+    asked: list[float] = []
+    monkeypatch.setattr("sources.member.Consumer", Impatient)
+    outlet = Taken()
+    outlet.rests = 30.0
+    for turn, wait in ((40.0, 30.0), (20.0, 20.0), (0.0, SLICE_SECONDS)):
+        monkeypatch.setattr(sources.kafka, "seconds_to_turn", lambda turn=turn: turn)
+        engagement.append([BEAT], lane=0)
+        with opened(engagement, outlet) as reader:
+            list(read(reader, 1))
+        assert asked[-1] == wait
 
 
 def test_bodies_of_megabytes_do_not_starve_their_lanes_behind_the_others(
