@@ -8,12 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from state.index import Rows
+from state.loops import put_first, rechain, rows_in, walk
 from state.rows_plain import I4, unchain
-
-try:
-    from state.rows import put_first, rechain, rows_in, walk
-except ImportError:
-    from state.rows_plain import put_first, rechain, rows_in, walk
 
 __all__ = ["hand_over", "let_go", "put_first", "rechain", "rows_in", "unchain", "walk"]
 

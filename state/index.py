@@ -10,12 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from state.loops import find, place
 from state.rows_plain import I8, U8, Rows
-
-try:
-    from state.rows import find, place
-except ImportError:
-    from state.rows_plain import find, place
 
 __all__ = ["I8", "U8", "KeyIndex", "Rows"]
 

@@ -14,12 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.zones import zone as rules_of
+from state.loops import in_force
 from state.rows_plain import Rows
-
-try:
-    from state.rows import in_force
-except ImportError:
-    from state.rows_plain import in_force
 
 I4 = NDArray[np.int32]
 I8 = NDArray[np.int64]
